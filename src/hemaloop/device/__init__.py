@@ -1,0 +1,1 @@
+"""The agent on the microscope; installs alone, without anything heavy."""

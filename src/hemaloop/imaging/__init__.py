@@ -1,0 +1,1 @@
+"""OpenCV: decode, measure, compare and draw images. Light enough for a device."""

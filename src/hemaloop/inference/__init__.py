@@ -1,0 +1,1 @@
+"""The one classifier: the same code on the device, in evaluation, in MLflow and in the command line."""

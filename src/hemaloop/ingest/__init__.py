@@ -1,0 +1,1 @@
+"""From an object in the bucket to an accepted upload, or a quarantined one."""

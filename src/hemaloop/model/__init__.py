@@ -1,0 +1,1 @@
+"""The only TensorFlow: architecture, training, pruning, quantisation, evaluation."""

@@ -1,0 +1,1 @@
+"""One retryable call each (Prefect): plain data in, plain data out."""
