@@ -1,0 +1,50 @@
+"""Real components for every test: a bucket on a real S3 server, and one on a folder."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hemaloop.embedded import Server, running
+from hemaloop.storage import Bucket
+
+
+@pytest.fixture(scope="session")
+def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real S3 server on loopback; the environment points at it for the whole session."""
+    with running(tmp_path_factory.mktemp("bucket-server")) as server:
+        before = dict(os.environ)
+        os.environ.update(server.environment())
+        yield server
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture()
+def bucket(bucket_server: Server) -> Bucket:
+    """An empty s3:// bucket of its own."""
+    bucket = Bucket(f"s3://test-{uuid.uuid4().hex[:12]}")
+    bucket.create()
+    return bucket
+
+
+@pytest.fixture(params=["s3", "file"])
+def any_bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Bucket:
+    """An empty bucket, once on S3 and once on a folder."""
+    if request.param == "s3":
+        found: Bucket = request.getfixturevalue("bucket")
+        return found
+    bucket = Bucket(f"file://{tmp_path}/bucket")
+    bucket.create()
+    return bucket
+
+
+@pytest.fixture(scope="session")
+def test_images() -> Path:
+    """The folder of real images."""
+    folder = os.environ.get("HEMALOOP_TEST_DATA")
+    if not folder:
+        pytest.skip("HEMALOOP_TEST_DATA is not set: no real images")
+    return Path(folder)
