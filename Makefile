@@ -1,0 +1,45 @@
+# Each of these does all of its own set-up, from a clean clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench lock format clean
+
+help: ## what there is to make
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+
+demo: $(READY) ## the whole loop on this machine, in .demo/; IMAGES=folder-of-class-folders for your own images
+	$(BIN)/hemaloop demo $(if $(IMAGES),--images "$(IMAGES)")
+
+test: $(READY) ## the tests, fast ones first
+	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m slow
+
+check: $(READY) ## ruff, mypy strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY) ## the benchmarks, as ratios in one run: a table, and .bench/results.json
+	$(BIN)/python -m bench
+
+format: $(READY) ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY) ## lock pyproject.toml's dependencies anew
+	UV=$(abspath $(BIN)/uv) requirements/lock.sh
+
+clean: ## remove what make made
+	rm -rf $(VENV) .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(READY): requirements/dev.lock requirements/uv.lock pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v}: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.lock
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/dev.lock
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
+	touch $@
