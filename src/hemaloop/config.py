@@ -21,7 +21,7 @@ class Settings:
     """Where this installation keeps things. Everything but the bucket has a default below `home`."""
 
     home: Path
-    bucket: str  # s3://name, file:///folder or "embedded"
+    bucket: str  # s3://name, file:///folder or "embedded"; "" where none is set
     ledger: str  # SQLAlchemy URL
     repository: str  # git URL that the bot clones and pushes to
     workspace: Path  # the bot's own clone
@@ -30,15 +30,11 @@ class Settings:
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read HEMALOOP_* from the environment.
-
-    Raises:
-        ConfigError: HEMALOOP_BUCKET is missing or is no s3://, file:// or "embedded".
-    """
+    """Read HEMALOOP_* from the environment; `bucket_url` judges the bucket, where one is needed."""
     home = Path(environ.get("HEMALOOP_HOME", ".hemaloop")).absolute()
     return Settings(
         home=home,
-        bucket=_bucket(environ.get("HEMALOOP_BUCKET", "")),
+        bucket=environ.get("HEMALOOP_BUCKET", "").rstrip("/"),
         ledger=environ.get("HEMALOOP_LEDGER", f"sqlite:///{home}/ledger.db"),
         repository=environ.get("HEMALOOP_REPOSITORY", str(Path.cwd())),
         workspace=Path(environ.get("HEMALOOP_WORKSPACE", home / "workspace")).absolute(),
@@ -47,7 +43,13 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     )
 
 
-def _bucket(url: str) -> str:
+def bucket_url(settings: Settings) -> str:
+    """The bucket that is set.
+
+    Raises:
+        ConfigError: HEMALOOP_BUCKET is missing or is no s3://, file:// or "embedded".
+    """
+    url = settings.bucket
     if not url:
         raise ConfigError(
             "no bucket is set: set HEMALOOP_BUCKET to s3://NAME, to file:///FOLDER, "
@@ -55,7 +57,7 @@ def _bucket(url: str) -> str:
         )
     if url != EMBEDDED and not url.startswith(("s3://", "file:///")):
         raise ConfigError(f"HEMALOOP_BUCKET: wanted s3://NAME, file:///FOLDER or '{EMBEDDED}', got {url!r}")
-    return url.rstrip("/")
+    return url
 
 
 def read_params(path: Path) -> dict[str, Any]:

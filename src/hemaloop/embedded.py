@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hemaloop.config import EMBEDDED, Settings
+from hemaloop.config import EMBEDDED, Settings, bucket_url
 from hemaloop.errors import ConfigError, TransientError
 from hemaloop.files import write_atomically
 from hemaloop.storage import Bucket
@@ -54,7 +54,7 @@ class Server:
 @contextmanager
 def bucket_environment(settings: Settings) -> Iterator[None]:
     """Make the bucket reachable: with 'embedded', start the server if none runs, and point the environment at it."""
-    if settings.bucket != EMBEDDED:
+    if bucket_url(settings) != EMBEDDED:
         yield
         return
     with running(settings.home) as server:
@@ -163,7 +163,11 @@ def _create_bucket(server: Server) -> None:
 
 
 def open_bucket(settings: Settings) -> Bucket:
-    """The bucket that the environment names. Raises: ConfigError, TransientError."""
-    bucket = Bucket(os.environ.get("HEMALOOP_BUCKET", settings.bucket))
+    """The bucket that is set, checked. With 'embedded', inside `bucket_environment` only.
+
+    Raises: ConfigError, TransientError.
+    """
+    url = os.environ["HEMALOOP_BUCKET"] if bucket_url(settings) == EMBEDDED else bucket_url(settings)
+    bucket = Bucket(url)
     bucket.check()
     return bucket

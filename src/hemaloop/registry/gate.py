@@ -1,0 +1,86 @@
+"""The rules that a candidate must meet before anybody is asked to approve it. Pure."""
+
+from dataclasses import dataclass
+
+from hemaloop.config import check
+
+
+@dataclass(frozen=True)
+class GateRules:
+    """Section `gate` of params.yaml."""
+
+    macro_sensitivity_low: float  # lower end of the 95 % interval, at least
+    drop_from_champion: float  # of macro sensitivity, on the same test images, at most
+    drop_from_float: float  # of macro sensitivity, against its own float parent, at most
+    bytes: int  # of the shipped file, at most
+    latency_ratio_to_float: float  # at most
+
+    def __post_init__(self) -> None:
+        check(0 <= self.macro_sensitivity_low <= 1, f"macro_sensitivity_low {self.macro_sensitivity_low}: wanted 0 to 1")
+        check(0 <= self.drop_from_champion <= 1, f"drop_from_champion {self.drop_from_champion}: wanted 0 to 1")
+        check(0 <= self.drop_from_float <= 1, f"drop_from_float {self.drop_from_float}: wanted 0 to 1")
+        check(self.bytes > 0, f"bytes {self.bytes}: wanted more than 0")
+        check(self.latency_ratio_to_float > 0, f"latency_ratio_to_float {self.latency_ratio_to_float}: wanted above 0")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the gate looks at; of the shipped file, its float parent, and the champion on the same test images."""
+
+    macro_sensitivity: float | None  # None: a class had no test image
+    macro_sensitivity_low: float | None
+    bytes: int
+    latency_ms: float
+    float_macro_sensitivity: float | None
+    float_latency_ms: float
+    champion_macro_sensitivity: float | None  # None: there is no champion yet
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One rule's answer."""
+
+    rule: str
+    holds: bool
+    found: float | None
+    wanted: str
+
+    def __str__(self) -> str:
+        found = "nothing to measure" if self.found is None else f"{self.found:g}"
+        return f"{self.rule}: {found}, wanted {self.wanted}"
+
+
+def judge(scores: Scores, rules: GateRules) -> tuple[Verdict, ...]:
+    """Every rule's verdict. What could not be measured does not hold."""
+    return (
+        _at_least("macro_sensitivity_low", scores.macro_sensitivity_low, rules.macro_sensitivity_low),
+        _at_most("drop_from_float", _drop(scores.float_macro_sensitivity, scores), rules.drop_from_float),
+        _drop_from_champion(scores, rules),
+        _at_most("bytes", float(scores.bytes), float(rules.bytes)),
+        _at_most("latency_ratio_to_float", scores.latency_ms / scores.float_latency_ms, rules.latency_ratio_to_float),
+    )
+
+
+def refusals(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+    return tuple(verdict for verdict in verdicts if not verdict.holds)
+
+
+def _drop_from_champion(scores: Scores, rules: GateRules) -> Verdict:
+    if scores.champion_macro_sensitivity is None:
+        return Verdict("drop_from_champion", True, 0.0, "nothing: there is no champion yet")
+    return _at_most("drop_from_champion", _drop(scores.champion_macro_sensitivity, scores), rules.drop_from_champion)
+
+
+def _drop(other: float | None, scores: Scores) -> float | None:
+    """How much of `other`'s macro sensitivity the shipped file lost."""
+    if other is None or scores.macro_sensitivity is None:
+        return None
+    return round(other - scores.macro_sensitivity, 6)
+
+
+def _at_least(rule: str, found: float | None, bound: float) -> Verdict:
+    return Verdict(rule, found is not None and found >= bound, found, f"at least {bound:g}")
+
+
+def _at_most(rule: str, found: float | None, bound: float) -> Verdict:
+    return Verdict(rule, found is not None and found <= bound, found, f"at most {bound:g}")

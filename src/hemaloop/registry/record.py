@@ -1,0 +1,150 @@
+"""Write one run of the pipeline into MLflow; register its shipped file when the gate holds."""
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.models import infer_signature
+from mlflow.tracking import MlflowClient
+
+import hemaloop
+from hemaloop.registry import pictures
+from hemaloop.registry.gate import Verdict, refusals
+from hemaloop.registry.pyfunc import IMAGE, ShippedClassifier
+from hemaloop.registry.trained import Trained
+from hemaloop.registry.versions import MODEL, connect, find_version
+
+log = logging.getLogger(__name__)
+
+EXPERIMENT = "hemaloop"
+REQUIREMENTS = ["numpy", "opencv-python-headless", "ai-edge-litert", "pandas"]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    run_id: str
+    version: int | None  # None: the gate refused
+    gate: str  # "passed" or "refused: rule: found, wanted"
+
+
+def record(tracking_uri: str, trained: Trained, verdicts: tuple[Verdict, ...], example: bytes) -> Recorded:
+    """Log parameters, metrics, plots, artifacts and revision; register the version when every rule holds.
+
+    Recording the same revision again changes nothing: a killed flow may be run again.
+
+    Args:
+        example: one encoded image, kept as the model's input example.
+    """
+    client = connect(tracking_uri)
+    gate = _summary(verdicts)
+    run_id = _existing_run(client, trained.revision) or _log_run(client, trained, verdicts, gate)
+    version = None
+    if not refusals(verdicts):
+        found = find_version(client, trained.revision)
+        version = found if found is not None else _register(client, run_id, trained, example)
+        client.set_registered_model_alias(MODEL, "candidate", str(version))
+    log.info("revision %s: gate %s, version %s", trained.revision[:12], gate, version)
+    return Recorded(run_id, version, gate)
+
+
+def _summary(verdicts: tuple[Verdict, ...]) -> str:
+    refused = refusals(verdicts)
+    return "refused: " + "; ".join(map(str, refused)) if refused else "passed"
+
+
+def _existing_run(client: MlflowClient, revision: str) -> str | None:
+    """A finished run of this revision; a half-written one does not count."""
+    runs = client.search_runs(
+        [_experiment(client)], f"tags.revision = '{revision}' and attributes.status = 'FINISHED'", max_results=1
+    )
+    return runs[0].info.run_id if runs else None
+
+
+def _experiment(client: MlflowClient) -> str:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    return str(found.experiment_id if found else client.create_experiment(EXPERIMENT))
+
+
+def _log_run(client: MlflowClient, trained: Trained, verdicts: tuple[Verdict, ...], gate: str) -> str:
+    tags = {"revision": trained.revision, "gate": gate, "hemaloop": hemaloop.__version__}
+    with mlflow.start_run(experiment_id=_experiment(client), run_name=trained.revision[:12], tags=tags) as run:
+        mlflow.log_params(_flat(trained.params))
+        mlflow.log_metrics({name: value for name, value in _flat(trained.metrics).items() if value is not None})
+        mlflow.log_dict([vars(verdict) for verdict in verdicts], "gate.json")
+        _log_files(trained)
+        return str(run.info.run_id)
+
+
+def _log_files(trained: Trained) -> None:
+    folder = trained.folder
+    mlflow.log_figure(
+        pictures.confusion_matrix(folder / "evaluation/confusion.csv", trained.params["classes"]), "confusion.png"
+    )
+    mlflow.log_figure(pictures.training_curves(folder / "evaluation/training.csv"), "training.png")
+    mlflow.log_artifacts(str(folder / "evaluation"), "evaluation")
+    for name in ("params.yaml", "dvc.lock"):
+        mlflow.log_artifact(str(folder / name))
+
+
+def _register(client: MlflowClient, run_id: str, trained: Trained, example: bytes) -> int:
+    model = ShippedClassifier()
+    sample = pd.DataFrame({IMAGE: [example]})
+    answer = _answer(model, trained, sample)
+    with mlflow.start_run(run_id=run_id), tempfile.TemporaryDirectory() as code:
+        info = mlflow.pyfunc.log_model(
+            name="classifier",
+            python_model=model,
+            artifacts={"model": str(trained.model)},
+            signature=infer_signature(sample, answer),
+            input_example=sample,
+            code_paths=[str(_package_copy(Path(code)))],
+            pip_requirements=REQUIREMENTS,
+        )
+    if not _is_registered(client):
+        client.create_registered_model(MODEL, description="The classifier that devices run.")
+    made = client.create_model_version(
+        MODEL, info.model_uri, run_id, tags={"revision": trained.revision}, description=_description(trained)
+    )
+    return int(made.version)
+
+
+def _answer(model: ShippedClassifier, trained: Trained, sample: pd.DataFrame) -> pd.DataFrame:
+    """What the model says to the example: the shape of its output."""
+    context = mlflow.pyfunc.PythonModelContext({"model": str(trained.model)}, None)
+    model.load_context(context)
+    answer = model.predict(context, sample)
+    del model._classifier  # an interpreter cannot be pickled; load_context makes it again
+    return answer
+
+
+def _package_copy(folder: Path) -> Path:
+    """The package as MLflow should keep it: source only."""
+    import shutil
+
+    source = Path(hemaloop.__file__).parent
+    return Path(shutil.copytree(source, folder / "hemaloop", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def _is_registered(client: MlflowClient) -> bool:
+    return bool(client.search_registered_models(f"name = '{MODEL}'"))
+
+
+def _description(trained: Trained) -> str:
+    shipped = trained.metrics["int8"]
+    lines = [f"| {name} | {value} |" for name, value in shipped.items()]
+    return "\n".join([f"Dataset revision `{trained.revision}`.", "", "| shipped file | |", "|---|---|", *lines])
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections as dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
