@@ -91,6 +91,19 @@ def read_section(path: Path, name: str, cls: type[Section]) -> Section:
     return parse_section(params[name], f"{path}: {name}", cls)
 
 
+def read_classes(path: Path) -> tuple[str, ...]:
+    """The labels that params.yaml knows, in the order that models answer in.
+
+    Raises:
+        ConfigError: there is no list of at least two different names.
+    """
+    classes = read_params(path).get("classes")
+    named = isinstance(classes, list) and all(isinstance(name, str) and name for name in classes)
+    if not named or len(set(classes)) != len(classes) or len(classes) < 2:
+        raise ConfigError(f"{path}: classes: wanted a list of at least two different names, got {classes!r}")
+    return tuple(classes)
+
+
 def parse_section(values: Any, where: str, cls: type[Section]) -> Section:
     """Check a mapping against the fields of `cls`, and build it; nested dataclasses too."""
     if not isinstance(values, dict):
