@@ -147,7 +147,7 @@ class Bucket:
                 f"bucket {self.url} refuses our key ({error}): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             ) from error
         except FileNotFoundError as error:
-            if not key or "bucket" in str(error).lower():
+            if not key or "specified bucket" in str(error):  # S3's words for NoSuchBucket
                 raise ConfigError(
                     f"bucket {self.url} is not there ({error}): create it, or set HEMALOOP_BUCKET"
                 ) from error

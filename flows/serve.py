@@ -1,0 +1,120 @@
+"""The deployments of every flow, with their schedules."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import prefect
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.schedules import Cron, Interval, Schedule
+
+from hemaloop.config import Settings, bucket_url, check, read_section
+from hemaloop.errors import ConfigError
+
+POOL = "hemaloop"
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """Section `schedules` of params.yaml."""
+
+    ingest_seconds: int
+    retrain_cron: str
+    retrain_check_seconds: int  # how often to look whether enough new labelled images have arrived
+    refresh_seconds: int
+    reports_seconds: int
+
+    def __post_init__(self) -> None:
+        for name in ("ingest_seconds", "retrain_check_seconds", "refresh_seconds", "reports_seconds"):
+            check(getattr(self, name) >= 1, f"{name} {getattr(self, name)}: wanted 1 or more")
+
+
+@dataclass(frozen=True)
+class Retrain:
+    """Section `retrain` of params.yaml."""
+
+    new_labelled_images: int
+
+    def __post_init__(self) -> None:
+        check(self.new_labelled_images >= 1, f"new_labelled_images {self.new_labelled_images}: wanted 1 or more")
+
+
+def deploy(params: Path, settings: Settings) -> dict[str, str]:
+    """Register every flow; deployment -> its schedules, in words.
+
+    Raises: ConfigError: no Prefect server answers, or a schedule is wrong.
+    """
+    bucket_url(settings)
+    _check_server()
+    _create_pool()
+    plans = plan(read_section(params, "schedules", Schedules), read_section(params, "retrain", Retrain))
+    for entrypoint, schedules in plans.items():
+        flow = prefect.flow.from_source(source=str(ROOT), entrypoint=entrypoint)
+        flow.deploy(
+            name="scheduled",
+            work_pool_name=POOL,
+            schedules=schedules,
+            job_variables={"env": _environment(settings)},
+            # Two runs of one flow would only wait for each other: the next one finds what this one left.
+            concurrency_limit=ConcurrencyLimitConfig(
+                limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
+            ),
+            print_next_steps=False,
+        )
+    return {entrypoint.split(":")[1]: "; ".join(map(_words, found)) for entrypoint, found in plans.items()}
+
+
+def plan(schedules: Schedules, retrain: Retrain) -> dict[str, list[Schedule]]:
+    """Entrypoint -> when it runs."""
+    enough = {"minimum_new_images": retrain.new_labelled_images}
+    return {
+        "flows/ingest.py:ingest": [_every(schedules.ingest_seconds)],
+        "flows/retrain.py:retrain": [
+            Cron(schedules.retrain_cron, parameters={"minimum_new_images": 1}, slug="nightly"),
+            _every(schedules.retrain_check_seconds, parameters=enough, slug="enough-new-images"),
+        ],
+        "flows/release.py:release": [_every(schedules.ingest_seconds)],
+        "flows/release.py:refresh": [_every(schedules.refresh_seconds)],
+        "flows/fleet.py:fleet": [_every(schedules.reports_seconds)],
+    }
+
+
+def _every(seconds: int, **options: Any) -> Schedule:
+    return Interval(timedelta(seconds=seconds), **options)
+
+
+def _words(schedule: Schedule) -> str:
+    return f"cron {schedule.cron}" if schedule.cron else f"every {schedule.interval}"
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Absolute places, so that a worker started elsewhere finds them. Secrets stay in the worker's own environment."""
+    return {
+        "HEMALOOP_BUCKET": bucket_url(settings),
+        "HEMALOOP_HOME": str(settings.home),
+        "HEMALOOP_REPOSITORY": settings.repository,
+        "HEMALOOP_WORKSPACE": str(settings.workspace),
+    }
+
+
+def _check_server() -> None:
+    with get_client(sync_client=True) as client:
+        error = client.api_healthcheck() if prefect.settings.PREFECT_API_URL.value() else "PREFECT_API_URL is not set"
+    if error:
+        raise ConfigError(
+            f"no Prefect server ({error}): `prefect server start`, then "
+            "`prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api`"
+        )
+
+
+def _create_pool() -> None:
+    with get_client(sync_client=True) as client:
+        try:
+            client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+        except ObjectAlreadyExists:
+            return

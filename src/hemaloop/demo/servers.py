@@ -1,0 +1,112 @@
+"""The Prefect and MLflow servers of a demo, on loopback ports that stay the same."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hemaloop.embedded import free_port
+from hemaloop.errors import TransientError
+from hemaloop.files import write_atomically
+
+log = logging.getLogger(__name__)
+
+START_SECONDS = 120
+
+
+def ports(home: Path) -> dict[str, int]:
+    """A port for each server, chosen once."""
+    path = home / "ports.json"
+    if not path.exists():
+        chosen: dict[str, int] = {}
+        while len(set(chosen.values())) < 3:
+            chosen = {name: free_port() for name in ("prefect", "mlflow", "docs")}
+        write_atomically(path, json.dumps(chosen).encode())
+    found: dict[str, int] = json.loads(path.read_text())
+    return found
+
+
+def prefect_environment(home: Path) -> dict[str, str]:
+    """What Prefect must find in the environment before it is imported."""
+    return {
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{ports(home)['prefect']}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_CLI_PROMPT": "false",
+    }
+
+
+@contextmanager
+def prefect_server(home: Path) -> Iterator[str]:
+    """A real Prefect server; its page's address. The environment must be `prefect_environment`'s."""
+    port = ports(home)["prefect"]
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with _server("prefect", command, f"http://127.0.0.1:{port}/api/health", home):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def mlflow_server(home: Path, tracking_uri: str) -> Iterator[str]:
+    """MLflow's page over what the loop has recorded."""
+    port = ports(home)["mlflow"]
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", tracking_uri,
+        "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+    ]  # fmt: skip
+    with _server("mlflow", command, f"http://127.0.0.1:{port}/health", home):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def docs_server(home: Path, folder: Path) -> Iterator[str]:
+    """The Data Docs over HTTP."""
+    port = ports(home)["docs"]
+    command = [
+        sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(folder)
+    ]  # fmt: skip
+    with _server("docs", command, f"http://127.0.0.1:{port}/", home):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _server(name: str, command: list[str], health: str, home: Path) -> Iterator[None]:
+    with (home / f"{name}.log").open("ab") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=dict(os.environ), cwd=home
+        )
+    try:
+        _wait(name, process, health)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(name: str, process: "subprocess.Popen[bytes]", health: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not _answers(health):
+        if process.poll() is not None:
+            raise TransientError(f"the {name} server ended at once (exit {process.returncode}): see {name}.log")
+        if time.monotonic() > deadline:
+            raise TransientError(f"the {name} server did not answer within {START_SECONDS} s: see {name}.log")
+        time.sleep(0.2)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False

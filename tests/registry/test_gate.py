@@ -1,0 +1,83 @@
+"""The gate: every rule, at its bound and just beyond."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hemaloop.registry.gate import GateRules, Scores, judge, refusals
+
+RULES = GateRules(
+    macro_sensitivity_low=0.9,
+    drop_from_champion=0.02,
+    drop_from_float=0.01,
+    bytes=500_000,
+    latency_ratio_to_float=1.0,
+)
+GOOD = Scores(
+    macro_sensitivity=0.95,
+    macro_sensitivity_low=0.92,
+    bytes=400_000,
+    latency_ms=2.0,
+    float_macro_sensitivity=0.955,
+    float_latency_ms=4.0,
+    champion_macro_sensitivity=0.96,
+)
+
+
+def refused(**changes: Any) -> list[str]:
+    return [verdict.rule for verdict in refusals(judge(dataclasses.replace(GOOD, **changes), RULES))]
+
+
+def test_a_good_candidate_passes_every_rule() -> None:
+    assert refused() == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes"),
+    [
+        ("macro_sensitivity_low", {"macro_sensitivity_low": 0.899}),
+        ("drop_from_float", {"float_macro_sensitivity": 0.961}),
+        ("drop_from_champion", {"champion_macro_sensitivity": 0.971}),
+        ("bytes", {"bytes": 500_001}),
+        ("latency_ratio_to_float", {"latency_ms": 4.01}),
+    ],
+)
+def test_each_rule_is_named_when_it_alone_fails(rule: str, changes: dict[str, float]) -> None:
+    assert refused(**changes) == [rule]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"macro_sensitivity_low": 0.9},
+        {"float_macro_sensitivity": 0.96},
+        {"champion_macro_sensitivity": 0.97},
+        {"bytes": 500_000},
+        {"latency_ms": 4.0},
+    ],
+)
+def test_each_bound_itself_passes(changes: dict[str, float]) -> None:
+    assert refused(**changes) == []
+
+
+def test_what_could_not_be_measured_is_refused() -> None:
+    assert refused(macro_sensitivity=None, macro_sensitivity_low=None) == [
+        "macro_sensitivity_low",
+        "drop_from_float",
+        "drop_from_champion",
+    ]
+
+
+def test_the_first_candidate_has_no_champion_to_beat() -> None:
+    assert refused(champion_macro_sensitivity=None) == []
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_better_score_is_never_refused_where_a_worse_one_passes(one: float, other: float) -> None:
+    worse, better = sorted((one, other))
+    scores = [dataclasses.replace(GOOD, macro_sensitivity=value, macro_sensitivity_low=value) for value in (worse, better)]
+    refused_worse, refused_better = ({v.rule for v in refusals(judge(score, RULES))} for score in scores)
+    assert refused_better <= refused_worse
