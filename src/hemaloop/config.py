@@ -98,8 +98,11 @@ def read_classes(path: Path) -> tuple[str, ...]:
         ConfigError: there is no list of at least two different names.
     """
     classes = read_params(path).get("classes")
-    named = isinstance(classes, list) and all(isinstance(name, str) and name for name in classes)
-    if not named or len(set(classes)) != len(classes) or len(classes) < 2:
+    if (
+        not isinstance(classes, list)
+        or not all(isinstance(name, str) and name for name in classes)
+        or not 2 <= len(set(classes)) == len(classes)
+    ):
         raise ConfigError(f"{path}: classes: wanted a list of at least two different names, got {classes!r}")
     return tuple(classes)
 
