@@ -1,1 +1,1 @@
-"""The agent on the microscope; installs alone, without anything heavy."""
+"""The agent on a Raspberry Pi; installs alone, without anything heavy."""

@@ -1,0 +1,216 @@
+"""What a device does, round after round: capture, upload, update, classify, report.
+
+Each step goes on where it stopped, and none stops another: a device without a network still classifies,
+and one that refuses an update still uploads.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import hemaloop
+from hemaloop.device import update as updates
+from hemaloop.device.camera import Camera, FolderCamera
+from hemaloop.device.home import Clock, DeviceSettings, Home
+from hemaloop.device.journal import CLASSIFIED, UNREADABLE, UPLOADED, Counts, Journal, UnsentReport
+from hemaloop.device.results import append_result
+from hemaloop.device.slots import Slots
+from hemaloop.device.spool import Spool
+from hemaloop.device.transport import Transport
+from hemaloop.errors import DataError, HemaloopError, TransientError, UntrustedError
+from hemaloop.inference.classifier import Classifier
+from hemaloop.inference.lines import answer_line
+from hemaloop.protocol.documents import encode
+from hemaloop.protocol.keys import report_key, sidecar_key
+from hemaloop.protocol.report import Report
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round did."""
+
+    captured: int
+    uploaded: int
+    update: str
+    classified: int
+    reported: int
+    problems: tuple[HemaloopError, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """The gravest problem's: what must not be believed, what a person must mend, what passes by itself."""
+        codes = [problem.exit_code for problem in self.problems]
+        return next((code for code in (5, 2, 3, 1, 75) if code in codes), 0)
+
+
+class Agent:
+    def __init__(
+        self,
+        home: Home,
+        settings: DeviceSettings,
+        journal: Journal,
+        transport: Transport,
+        clock: Clock,
+        stopping: threading.Event,
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._journal = journal
+        self._transport = transport
+        self._clock = clock
+        self._stopping = stopping
+        self._spool = Spool(home.spool, settings.spool_bytes)
+        self._slots = Slots(home.slots)
+        self._problems: list[HemaloopError] = []
+        self._update = "not looked for"
+        self._loaded: tuple[int, Classifier] | None = None
+
+    def run(self, every_seconds: float) -> None:
+        """Round after round until `stopping` is set."""
+        while not self._stopping.is_set():
+            done = self.round()
+            log.info(
+                "captured %d, uploaded %d, classified %d; %s",
+                done.captured,
+                done.uploaded,
+                done.classified,
+                done.update,
+            )
+            self._stopping.wait(every_seconds)
+
+    def round(self) -> Round:
+        """One round. What fails is in its problems; it has been logged."""
+        self._problems = []
+        self._update = "not looked for"
+        try:
+            with self._home.locked():
+                done = [self._run(step) for step in self._steps()]
+        except TransientError as error:
+            log.warning("%s", error)
+            return Round(0, 0, self._update, 0, 0, (error,))
+        captured, uploaded, _, classified, reported = done
+        return Round(captured, uploaded, self._update, classified, reported, tuple(self._problems))
+
+    def _steps(self) -> tuple[Iterator[None], ...]:
+        return self._capture(), self._upload(), self._look_for_update(), self._classify(), self._report()
+
+    def _run(self, step: Iterator[None]) -> int:
+        """How often a step got something done before it ended, failed, or was told to stop."""
+        done = 0
+        try:
+            while not self._stopping.is_set():
+                next(step)
+                done += 1
+        except StopIteration:
+            pass
+        except HemaloopError as error:
+            self._problem(error)
+        except OSError as error:
+            self._problem(TransientError(f"{type(error).__name__}: {error}"))
+        return done
+
+    def _problem(self, error: HemaloopError) -> None:
+        log.warning("%s", error)
+        self._problems.append(error)
+
+    def _capture(self) -> Iterator[None]:
+        self._spool.sweep()
+        if self._settings.camera is None:
+            return
+        camera: Camera = FolderCamera(Path(self._settings.camera), self._journal, self._clock)
+        for frame in camera.frames():
+            try:
+                self._spool.add(frame, self._settings)
+            except DataError as error:
+                self._problem(error)  # this frame's own fault; the next may fit
+                continue
+            camera.deliver(frame)
+            yield
+
+    def _upload(self) -> Iterator[None]:
+        """The image first, then its sidecar, which marks the upload complete."""
+        for spooled in self._spool.to_upload():
+            if not self._journal.has_counted(UPLOADED, spooled.capture):
+                key = spooled.key()
+                self._transport.put(key, spooled.image.read_bytes())
+                self._transport.put(sidecar_key(key), spooled.sidecar.read_bytes())
+                self._journal.count(UPLOADED, spooled.capture)
+            self._spool.uploaded(spooled)
+            yield
+
+    def _look_for_update(self) -> Iterator[None]:
+        outcome = updates.update(self._home, self._settings, self._journal, self._transport, self._clock)
+        self._update = str(outcome)
+        if isinstance(outcome, updates.Refused):
+            raise UntrustedError(str(outcome))
+        yield
+
+    def _classify(self) -> Iterator[None]:
+        waiting = self._spool.to_classify()
+        if not waiting or self._slots.active() is None:
+            return
+        version, classifier = self._classifier()
+        for image in waiting:
+            if not self._is_classified(image.stem):
+                line = answer_line(image, classifier, str(version))
+                append_result(self._home.results, self._clock(), image.stem, line)
+                if "error" in line:
+                    self._journal.count(UNREADABLE, image.stem)
+                else:
+                    self._journal.count(CLASSIFIED, image.stem, line["label"], line["latency_ms"])
+            self._spool.classified(image)
+            yield
+
+    def _report(self) -> Iterator[None]:
+        """An old report that could not be sent goes first, as it was: sent twice, it is still one report."""
+        self._settle()
+        old = self._journal.unsent()
+        for report in [old] if old else []:
+            self._send(report)
+            yield
+        self._send(self._journal.close_report(self._write_report))
+        yield
+
+    def _send(self, report: UnsentReport) -> None:
+        self._transport.put(report.key, report.body)
+        self._journal.sent(report.key)
+
+    def _write_report(self, counts: Counts) -> UnsentReport:
+        active, at = self._slots.active(), self._clock()
+        report = Report(
+            device=self._settings.id,
+            at=at,
+            agent=hemaloop.__version__,
+            model_version=active.version if active else None,
+            self_test=self._journal.noted(updates.SELF_TEST) or "none",
+            uploaded=counts.uploaded,
+            classified=counts.classified,
+            unreadable=counts.unreadable,
+            latency_ms=counts.latency_ms,
+            refused_updates=counts.refused,
+        )
+        return UnsentReport(report_key(report.device, at), encode(report))
+
+    def _settle(self) -> None:
+        """Move on what was counted and not moved when we were killed: once a report has taken
+        the counts, the journal no longer knows that these were counted."""
+        for spooled in self._spool.to_upload():
+            if self._journal.has_counted(UPLOADED, spooled.capture):
+                self._spool.uploaded(spooled)
+        for image in self._spool.to_classify():
+            if self._is_classified(image.stem):
+                self._spool.classified(image)
+
+    def _is_classified(self, capture: str) -> bool:
+        return any(self._journal.has_counted(kind, capture) for kind in (CLASSIFIED, UNREADABLE))
+
+    def _classifier(self) -> tuple[int, Classifier]:
+        """The active model, loaded once."""
+        model = self._slots.model()
+        if self._loaded is None or self._loaded[0] != model.version:
+            self._loaded = model.version, Classifier(model.content)
+        return self._loaded

@@ -1,0 +1,147 @@
+"""The releases in the bucket, seen through TUF: nothing comes out of here that is not signed."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+from tuf.api import exceptions
+from tuf.api.metadata import Metadata, TargetFile, Targets
+from tuf.api.serialization import DeserializationError
+from tuf.ngclient import Updater
+from tuf.ngclient.fetcher import FetcherInterface
+
+from hemaloop.device.home import Home
+from hemaloop.device.transport import Transport
+from hemaloop.errors import TransientError, UntrustedError
+from hemaloop.protocol.channel import Channel, channel_target, model_target
+from hemaloop.protocol.documents import decode
+from hemaloop.protocol.keys import RELEASES
+
+METADATA = f"{RELEASES}metadata/"
+TARGETS = f"{RELEASES}targets/"
+
+
+class TransportFetcher(FetcherInterface):
+    """TUF's requests, signed and sent as all others; our own errors pass through as they are.
+
+    A target that was cut off is kept in `partial` and continued where it stopped. It is believed only when
+    whole, and thrown away when it then turns out wrong.
+    """
+
+    def __init__(self, transport: Transport, partial: Path) -> None:
+        self._transport = transport
+        self._partial = partial
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        raise NotImplementedError("download_file asks for a range, so that no more than the wanted length is sent")
+
+    @contextmanager
+    def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
+        if not url.startswith(TARGETS):
+            with io.BytesIO() as stream:
+                self._fill(stream, url, max_length)
+                yield stream
+            return
+        self._partial.mkdir(parents=True, exist_ok=True)
+        path = self._partial / f"{quote(url, '')}.part"
+        with path.open("a+b") as stream:
+            self._fill(stream, url, max_length)
+            try:
+                yield stream
+            finally:
+                path.unlink()
+
+    def _fill(self, stream: IO[bytes], url: str, length: int) -> None:
+        start = stream.seek(0, io.SEEK_END)
+        try:
+            for chunk in self._transport.read(url, start, length):
+                stream.write(chunk)
+        except FileNotFoundError as error:
+            raise exceptions.DownloadHTTPError(str(error), 404) from error
+        stream.seek(0)
+
+
+class SignedReleases:
+    """One look at the repository: refreshed once, then consistent.
+
+    Raises (any method):
+        UntrustedError: a signature, hash, version or expiry does not hold.
+        TransientError: the bucket cannot be reached, or lacks what its metadata names.
+        ConfigError: the bucket refuses us.
+    """
+
+    def __init__(self, home: Home, transport: Transport) -> None:
+        self._home = home
+        home.metadata.mkdir(parents=True, exist_ok=True)
+        with _translated("the release metadata"):
+            self._updater = Updater(
+                metadata_dir=str(home.metadata),
+                metadata_base_url=METADATA,
+                target_dir=str(home.downloads),
+                target_base_url=TARGETS,
+                fetcher=TransportFetcher(transport, home.downloads),
+                bootstrap=home.root.read_bytes(),
+            )
+
+    def channel(self, name: str) -> Channel | None:
+        """What the channel says; None when nothing was ever released."""
+        if not self._refresh():
+            return None
+        with _translated(f"channel {name}"):
+            target = self._updater.get_targetinfo(channel_target(name))
+            if target is None:
+                return None
+            path = self._updater.download_target(target, str(self._home.downloads / "channel.json"))
+        channel = decode(Path(path).read_bytes(), Channel)
+        if channel.name != name:
+            raise UntrustedError(f"channel {name}: its file is that of channel {channel.name}")
+        return channel
+
+    def bundle(self, version: int) -> Path:
+        """The release's bundle on this disk, verified; not downloaded again while it is there."""
+        path = str(self._home.downloads / "bundle.zip")
+        with _translated(f"release {version}"):
+            target = self._approved(version)
+            found = self._updater.find_cached_target(target, path) or self._updater.download_target(target, path)
+        return Path(found)
+
+    def _refresh(self) -> bool:
+        with _translated("the release metadata"):
+            try:
+                self._updater.refresh()
+            except exceptions.DownloadHTTPError:
+                # A bucket without a repository is new; one that had a repository lost it.
+                if (self._home.metadata / "timestamp.json").exists():
+                    raise
+                return False
+        return True
+
+    def _approved(self, version: int) -> TargetFile:
+        """From the top-level targets role alone, which the approvers sign: delegations don't count for models."""
+        path = model_target(version)
+        self._updater.get_targetinfo(path)
+        # `refresh` verified this file, whether it was downloaded or lay here.
+        targets: Metadata[Targets] = Metadata[Targets].from_file(str(self._home.metadata / "targets.json"))
+        target = targets.signed.targets.get(path)
+        if target is None:
+            raise UntrustedError(f"release {version}: the approvers have signed no {path}")
+        return target
+
+
+@contextmanager
+def _translated(subject: str) -> Iterator[None]:
+    """TUF's errors as ours."""
+    try:
+        yield
+    except exceptions.ExpiredMetadataError as error:
+        raise UntrustedError(
+            f"{subject}: {error}: either nobody refreshes the releases, or they are held back from this device, "
+            "or its clock is wrong; the model goes on working"
+        ) from error
+    except (exceptions.RepositoryError, DeserializationError) as error:
+        raise UntrustedError(f"{subject}: {error}") from error
+    except exceptions.DownloadError as error:
+        raise TransientError(f"{subject}: {error}") from error
