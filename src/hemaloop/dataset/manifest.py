@@ -72,13 +72,16 @@ def check_sides(rows: Iterable[ManifestRow]) -> None:
     Raises:
         DataError: a group, a patient or a slide is on two of train, validation and test.
     """
-    sides: dict[str, str] = {}
+    sides: dict[tuple[str, str], str] = {}
     for row in rows:
         if row.side == EXCLUDED:
             continue
-        for name in (f"group {row.group}", f"patient {row.patient}", f"slide {row.slide}"):
-            if not name.endswith(" None") and sides.setdefault(name, row.side) != row.side:
-                raise DataError(f"{name} is on two sides, {sides[name]} and {row.side} (image {row.image})")
+        for kind, name in (("group", row.group), ("patient", row.patient), ("slide", row.slide)):
+            if name is not None and sides.setdefault((kind, name), row.side) != row.side:
+                raise DataError(
+                    f"{kind} {name} is on two sides, {sides[kind, name]} and {row.side} (image {row.image}): "
+                    "undo the commit that changed data/batches/*.csv"
+                )
 
 
 def count_images(rows: Iterable[ManifestRow]) -> Counter[tuple[str, str]]:

@@ -110,8 +110,8 @@ def _image(image: BatchImage, group: str, side: str) -> SealedImage:
     origin = image.origin
     return SealedImage(
         sha256=image.sha256, suffix=image.suffix, label=image.label, labelled_by=image.labelled_by, group=group,
-        side=side, device=origin.device, slide=origin.slide, patient=origin.patient, stain=image.stain, um_per_px=image.um_per_px,
-        captured_at=origin.captured_at.astimezone(UTC), upload=image.upload,
+        side=side, device=origin.device, slide=origin.slide, patient=origin.patient, stain=image.stain,
+        um_per_px=image.um_per_px, captured_at=origin.captured_at.astimezone(UTC), upload=image.upload,
     )  # fmt: skip
 
 
