@@ -1,0 +1,171 @@
+"""What the server does with approvals: publish at the threshold, move channels, keep the metadata fresh."""
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import TargetFile, Targets
+
+from hemaloop.errors import GateRefused, UntrustedError
+from hemaloop.protocol.channel import channel_target, model_target
+from hemaloop.release import pending
+from hemaloop.release.approval import standing
+from hemaloop.release.channels import check_name, fallback_of, may_move, read_channel, released, write_channel
+from hemaloop.release.metadata import Document, State, read_state, target_key, verified
+from hemaloop.release.online import advance, next_channels, next_timestamp, write_state
+from hemaloop.release.parameters import EXPIRIES, Expiries
+from hemaloop.release.pending import Proposal
+from hemaloop.release.records import Record, read_record, write_record
+from hemaloop.release.rotation import rotate
+from hemaloop.release.signers import load_online, one_writer
+from hemaloop.release.status import Status, status
+from hemaloop.storage import Bucket
+
+__all__ = ["Published", "Refreshed", "Status", "move_channel", "publish", "refresh", "rotate", "status"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a channel names, and who approved it."""
+
+    version: int
+    approved_by: tuple[str, ...]
+    channel: str
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """Versions of the online metadata."""
+
+    timestamp: int
+    snapshot: int
+    channels: int
+
+
+def publish(bucket: Bucket, online: Path, channel: str, now: datetime, expiries: Expiries = EXPIRIES) -> Published:
+    """Release the version that enough approvers signed, and move `channel` to it.
+
+    Killed anywhere, it does the rest when it is called again. With nothing waiting it changes
+    nothing, and returns what `channel` names.
+
+    Raises:
+        GateRefused: too few have signed, or nothing was ever approved for `channel`.
+        UntrustedError: the bundle that waits is not the one that was signed.
+    """
+    check_name(channel)
+    with one_writer(online):
+        state = read_state(bucket)
+        _finish(bucket, state)
+        proposal = pending.waiting(bucket, state)
+        if proposal is None:
+            return _unchanged(bucket, state, channel)
+        targets = _approved(state, proposal)
+        keys = load_online(online, state.root, targets.signed)
+        _upload(bucket, proposal)
+        files = _moved(bucket, replace(state, targets=targets), channel, proposal.version)
+        changed = replace(state, targets=targets, channels=next_channels(state, keys, files, now, expiries))
+        state = advance(bucket, state, changed, keys, now, expiries)
+        _finish(bucket, state)
+    people = standing(proposal, state.root).people
+    log.info("released version %d to %s, approved by %s", proposal.version, channel, ", ".join(people))
+    return Published(proposal.version, people, channel)
+
+
+def move_channel(
+    bucket: Bucket, online: Path, channel: str, version: int, now: datetime, expiries: Expiries = EXPIRIES
+) -> Published:
+    """Move a channel to a released version: forwards, or back to the fallback that its version names.
+
+    Raises:
+        GateRefused: the version is not released, or the move is neither of these.
+    """
+    check_name(channel)
+    with one_writer(online):
+        state = read_state(bucket)
+        if read_channel(bucket, state, channel) != version:
+            keys = load_online(online, state.root, state.targets.signed)
+            files = _moved(bucket, state, channel, version)
+            changed = replace(state, channels=next_channels(state, keys, files, now, expiries))
+            state = advance(bucket, state, changed, keys, now, expiries)
+            log.info("moved channel %s to version %d", channel, version)
+    return Published(version, _people(bucket, version), channel)
+
+
+def refresh(bucket: Bucket, online: Path, now: datetime, expiries: Expiries = EXPIRIES) -> Refreshed:
+    """A new timestamp; new channels and snapshot once half their time is over."""
+    with one_writer(online):
+        state = read_state(bucket)
+        keys = load_online(online, state.root, state.targets.signed)
+        changed = state
+        if _ageing(state.channels.signed.expires, "channels", now, expiries):
+            changed = replace(changed, channels=next_channels(state, keys, {}, now, expiries))
+        if changed is not state or _ageing(state.snapshot.signed.expires, "snapshot", now, expiries):
+            after = advance(bucket, state, changed, keys, now, expiries)
+        else:
+            after = replace(state, timestamp=next_timestamp(state, keys, now, expiries))
+            write_state(bucket, state, after)
+    return Refreshed(after.timestamp.signed.version, after.snapshot.signed.version, after.channels.signed.version)
+
+
+def _approved(state: State, proposal: Proposal) -> Document[Targets]:
+    """The targets with their signatures. Raises: GateRefused: too few."""
+    approvals = standing(proposal, state.root)
+    if approvals.missing:
+        raise GateRefused(
+            f"version {proposal.version}: {len(approvals.people)} of {approvals.threshold} approvals "
+            f"({', '.join(approvals.people)}); {approvals.missing} missing: `hemaloop approve {proposal.version}`"
+        )
+    document = proposal.document()
+    return verified(document.data, Targets, state.root, Targets.type)
+
+
+def _upload(bucket: Bucket, proposal: Proposal) -> None:
+    """The bundle to where clients look for it; by its hash, so that nothing finds it before the metadata does."""
+    target = proposal.targets.targets[model_target(proposal.version)]
+    try:
+        data = bucket.read(proposal.bundle)
+        target.verify_length_and_hashes(data)
+    except (FileNotFoundError, RepositoryError) as error:
+        raise UntrustedError(
+            f"the bundle of version {proposal.version} is not the one that was approved ({error}): "
+            "nothing was published; an approver who gives the bundle again mends it"
+        ) from error
+    bucket.write(target_key(target), data)
+
+
+def _moved(bucket: Bucket, state: State, channel: str, version: int) -> dict[str, TargetFile]:
+    current = read_channel(bucket, state, channel)
+    if version not in released(state.targets.signed):
+        raise GateRefused(f"channel {channel}: version {version} is not released: too few approved it")
+    fallback = fallback_of(state.targets.signed, current)
+    if not may_move(current, version, fallback):
+        back = f"back to {fallback}" if fallback is not None else "not back: its release names no fallback"
+        raise GateRefused(f"channel {channel} may go forwards from version {current}, or {back}; not to {version}")
+    return {channel_target(channel): write_channel(bucket, channel, version)}
+
+
+def _finish(bucket: Bucket, state: State) -> None:
+    """Keep who approved what is published now, and clear their proposals away."""
+    for proposal in pending.finished(bucket, state):
+        write_record(bucket, Record(proposal.version, proposal.sha256, proposal.approvals))
+        pending.discard(bucket, [proposal.folder])
+
+
+def _unchanged(bucket: Bucket, state: State, channel: str) -> Published:
+    version = read_channel(bucket, state, channel)
+    if version is None:
+        raise GateRefused(f"nothing waits to be released, and channel {channel} is empty: `hemaloop approve VERSION`")
+    return Published(version, _people(bucket, version), channel)
+
+
+def _people(bucket: Bucket, version: int) -> tuple[str, ...]:
+    record = read_record(bucket, version)
+    return () if record is None else tuple(approval.statement.person for approval in record.approvals)
+
+
+def _ageing(expires: datetime, role: str, now: datetime, expiries: Expiries) -> bool:
+    return expires - now < expiries.of(role) / 2
