@@ -1,0 +1,62 @@
+"""Encoded images to pixels: one way, for the cloud and for the device."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hemaloop.errors import DataError
+from hemaloop.imaging import container
+
+Image = NDArray[np.uint8]  # RGB (H, W, 3)
+
+_MESSAGES = {
+    container.EMPTY: "the file is empty",
+    container.NOT_AN_IMAGE: "the file is not an image: wanted a JPEG or a PNG",
+    container.TRUNCATED: "the image is truncated: its end is missing; send it again",
+    container.UNDECODABLE: "the image cannot be decoded: its data are damaged; send it again",
+    container.TOO_LARGE: f"the image is too large: at most {container.LARGEST_PIXELS:,} pixels",
+}
+
+
+def decode(data: bytes) -> Image:
+    """Decode a whole JPEG or PNG, turned as its EXIF says.
+
+    Returns:
+        RGB uint8 (H, W, 3), also for grey images and those with transparency.
+
+    Raises:
+        DataError: it is empty, no image, truncated, damaged, or larger than 100 megapixels.
+    """
+    problem = container.read_container(data).problem
+    image = None if problem else decode_pixels(data)
+    if image is None:
+        raise DataError(_MESSAGES[problem or container.UNDECODABLE])
+    return image
+
+
+def decode_pixels(data: bytes, shrink: int = 1) -> Image | None:
+    """Pixels of a file whose container was found good; None where they cannot be decoded.
+
+    Args:
+        shrink: 1, 2, 4 or 8; a JPEG is then decoded at that part of its size, for a part of the time.
+    """
+    flags = {
+        1: cv2.IMREAD_COLOR_RGB,
+        2: cv2.IMREAD_REDUCED_COLOR_2,
+        4: cv2.IMREAD_REDUCED_COLOR_4,
+        8: cv2.IMREAD_REDUCED_COLOR_8,
+    }
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags[shrink])
+    except cv2.error:
+        return None
+    if image is None:
+        return None
+    rgb: Image = image if shrink == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return rgb
+
+
+def encode_jpeg(image: Image, quality: int = 90) -> bytes:
+    """A JPEG of an RGB uint8 (H, W, 3) image; quality 1 to 100."""
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return bytes(encoded)
