@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lock format clean
+.PHONY: help demo pages test check bench lock format clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
 
 demo: $(READY) ## the whole loop on this machine, in .demo/; IMAGES=folder-of-class-folders for your own images
 	$(BIN)/hemaloop demo $(if $(IMAGES),--images "$(IMAGES)")
+
+pages: $(READY) ## look at an earlier demo: the pages of Prefect, MLflow and Data Docs
+	$(BIN)/hemaloop demo --pages
 
 test: $(READY) ## the tests, fast ones first
 	$(BIN)/pytest -m "not slow"

@@ -55,15 +55,14 @@ def deploy(params: Path, settings: Settings) -> dict[str, str]:
     plans = plan(read_section(params, "schedules", Schedules), read_section(params, "retrain", Retrain))
     for entrypoint, schedules in plans.items():
         flow = prefect.flow.from_source(source=str(ROOT), entrypoint=entrypoint)
+        assert isinstance(flow, prefect.Flow)  # a coroutine only inside an event loop
         flow.deploy(
             name="scheduled",
             work_pool_name=POOL,
             schedules=schedules,
             job_variables={"env": _environment(settings)},
             # Two runs of one flow would only wait for each other: the next one finds what this one left.
-            concurrency_limit=ConcurrencyLimitConfig(
-                limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
-            ),
+            concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
             print_next_steps=False,
         )
     return {entrypoint.split(":")[1]: "; ".join(map(_words, found)) for entrypoint, found in plans.items()}

@@ -131,9 +131,9 @@ class Bucket:
         if self._local:
             modified = datetime.fromtimestamp(float(str(info["mtime"])), UTC)
             return StoredObject(key, size, f"{info['ino']}-{info['mtime']}-{size}", modified)
-        modified = info["LastModified"]
-        assert isinstance(modified, datetime)
-        return StoredObject(key, size, str(info["ETag"]).strip('"'), modified)
+        last_modified = info["LastModified"]
+        assert isinstance(last_modified, datetime)
+        return StoredObject(key, size, str(info["ETag"]).strip('"'), last_modified)
 
     @contextmanager
     def _translated(self, key: str) -> Iterator[None]:
@@ -153,13 +153,9 @@ class Bucket:
                 ) from error
             raise
         except s3.NoCredentialsError as error:
-            raise ConfigError(
-                f"bucket {self.url}: no key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            ) from error
+            raise ConfigError(f"bucket {self.url}: no key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from error
         except (s3.HTTPClientError, s3.ConnectionError, ConnectionError, TimeoutError) as error:
             where = os.environ.get("AWS_ENDPOINT_URL", "AWS")
             raise TransientError(f"bucket {self.url} at {where} cannot be reached: {error}") from error
         except OSError as error:
-            if self._local or error.errno is not None and error.errno < 5:
-                raise
             raise TransientError(f"bucket {self.url}: {error}") from error

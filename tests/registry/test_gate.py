@@ -78,6 +78,8 @@ def test_the_first_candidate_has_no_champion_to_beat() -> None:
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_a_better_score_is_never_refused_where_a_worse_one_passes(one: float, other: float) -> None:
     worse, better = sorted((one, other))
-    scores = [dataclasses.replace(GOOD, macro_sensitivity=value, macro_sensitivity_low=value) for value in (worse, better)]
+    scores = [
+        dataclasses.replace(GOOD, macro_sensitivity=value, macro_sensitivity_low=value) for value in (worse, better)
+    ]
     refused_worse, refused_better = ({v.rule for v in refusals(judge(score, RULES))} for score in scores)
     assert refused_better <= refused_worse

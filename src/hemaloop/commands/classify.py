@@ -16,15 +16,15 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def run(args: argparse.Namespace) -> int:
     from hemaloop.inference.classifier import Classifier
-    from hemaloop.inference.lines import expand, line, text
+    from hemaloop.inference.lines import answer_line, image_files, text_line
 
     name, model = _model(args.model)
     classifier = Classifier(model)
     failed = 0
-    for path in expand(args.paths):
-        answer = line(path, classifier, name)
+    for path in image_files(args.paths):
+        answer = answer_line(path, classifier, name)
         failed += "error" in answer
-        print(json.dumps(answer) if args.json else text(answer), flush=True)
+        print(json.dumps(answer) if args.json else text_line(answer), flush=True)
     if failed:
         print(f"hemaloop: {failed} images could not be read", file=sys.stderr)
     return 3 if failed else 0

@@ -6,7 +6,9 @@ from pathlib import Path
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("deploy", help="register every flow, with its schedule, at a running Prefect server")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="for the schedules (default: %(default)s)")
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="for the schedules (default: %(default)s)"
+    )
     parser.set_defaults(run=run)
 
 

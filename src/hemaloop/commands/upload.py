@@ -14,7 +14,9 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--um-per-px", type=float, metavar="X", help="micrometres per pixel")
     parser.add_argument("--labels", choices=["from-folders"], help="label each image by the folder that it lies in")
     parser.add_argument("--labelled-by", metavar="PERSON", help="whose statement the labels are")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="for the classes (default: %(default)s)")
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="for the classes (default: %(default)s)"
+    )
     parser.set_defaults(run=run)
 
 

@@ -84,7 +84,11 @@ def _slides(label: str, paths: list[Path]) -> tuple[list[Slide], list[Path]]:
     if size < 1:
         raise ConfigError(f"{label}: {len(paths)} images are too few for the demo: give {wanted + 1} or more a class")
     slides = [
-        Slide(f"{re.sub('[^A-Za-z0-9]', '-', label)}-{number:02d}", label, tuple(paths[number * size : (number + 1) * size]))
+        Slide(
+            f"{re.sub('[^A-Za-z0-9]', '-', label)}-{number:02d}",
+            label,
+            tuple(paths[number * size : (number + 1) * size]),
+        )
         for number in range(wanted)
     ]
     return slides, paths[wanted * size :]

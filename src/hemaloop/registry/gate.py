@@ -16,7 +16,9 @@ class GateRules:
     latency_ratio_to_float: float  # at most
 
     def __post_init__(self) -> None:
-        check(0 <= self.macro_sensitivity_low <= 1, f"macro_sensitivity_low {self.macro_sensitivity_low}: wanted 0 to 1")
+        check(
+            0 <= self.macro_sensitivity_low <= 1, f"macro_sensitivity_low {self.macro_sensitivity_low}: wanted 0 to 1"
+        )
         check(0 <= self.drop_from_champion <= 1, f"drop_from_champion {self.drop_from_champion}: wanted 0 to 1")
         check(0 <= self.drop_from_float <= 1, f"drop_from_float {self.drop_from_float}: wanted 0 to 1")
         check(self.bytes > 0, f"bytes {self.bytes}: wanted more than 0")

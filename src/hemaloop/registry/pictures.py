@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -12,12 +13,11 @@ def confusion_matrix(confusion: Path, classes: list[str]) -> Figure:
     table = pd.crosstab(pairs["actual"], pairs["predicted"]).reindex(index=classes, columns=classes, fill_value=0)
     figure = Figure(figsize=(1.2 + 0.9 * len(classes), 1 + 0.8 * len(classes)), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(table, cmap="Blues")
-    for row, actual in enumerate(classes):
-        for column, predicted in enumerate(classes):
-            count = int(table.loc[actual, predicted])
-            shade = "white" if count > table.to_numpy().max() / 2 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", color=shade)
+    counts = table.to_numpy()
+    axes.imshow(counts, cmap="Blues")
+    for (row, column), count in np.ndenumerate(counts):
+        shade = "white" if count > counts.max() / 2 else "black"
+        axes.text(column, row, str(count), ha="center", va="center", color=shade)
     axes.set_xticks(range(len(classes)), classes, rotation=30, ha="right")
     axes.set_yticks(range(len(classes)), classes)
     axes.set(xlabel="predicted", ylabel="actual", title="Shipped file, test images")

@@ -22,6 +22,7 @@ class Version:
     revision: str  # the dataset revision that made it
     run_id: str
     metrics: dict[str, float]
+    aliases: tuple[str, ...] = ()
 
 
 def connect(tracking_uri: str) -> MlflowClient:
@@ -44,10 +45,20 @@ def read_version(tracking_uri: str, number: int) -> Version:
         found = client.get_model_version(MODEL, str(number))
     except MlflowException as error:
         if _is_missing(error):
-            raise ConfigError(f"model version {number} is not registered: `hemaloop status` lists those that are") from error
+            raise ConfigError(
+                f"model version {number} is not registered: `hemaloop status` lists those that are"
+            ) from error
         raise
     metrics = client.get_run(found.run_id).data.metrics
-    return Version(number, found.tags["revision"], found.run_id, metrics)
+    return Version(number, found.tags["revision"], found.run_id, metrics, tuple(found.aliases))
+
+
+def list_versions(tracking_uri: str) -> list[Version]:
+    """Every registered version, oldest first."""
+    client = connect(tracking_uri)
+    found = client.search_model_versions(f"name = '{MODEL}'")
+    numbers = sorted(int(version.version) for version in found)
+    return [read_version(tracking_uri, number) for number in numbers]
 
 
 def aliased(tracking_uri: str, alias: str) -> int | None:

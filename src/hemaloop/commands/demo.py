@@ -1,0 +1,44 @@
+"""hemaloop demo: the whole loop on one machine."""
+
+import argparse
+from pathlib import Path
+
+
+def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("demo", help="play the whole loop on this machine")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="a folder of class folders (default: see README.md)")
+    parser.add_argument("--home", type=Path, default=Path(".demo"), help="where to play (default: %(default)s)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another value in params.yaml, e.g. train.epochs=2",
+    )
+    parser.add_argument("--pages", action="store_true", help="only start the servers of an earlier demo again, to look")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    console = Console()
+    if args.pages:
+        from hemaloop.demo.pages import serve
+
+        return serve(args.home.absolute(), console)
+    from hemaloop.demo.play import play
+
+    play(args.home.absolute(), args.images, dict(map(_assignment, args.set)), console)
+    return 0
+
+
+def _assignment(text: str) -> tuple[str, object]:
+    import yaml
+
+    from hemaloop.errors import ConfigError
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {text}: wanted NAME=VALUE")
+    return name, yaml.safe_load(value)

@@ -1,0 +1,124 @@
+"""hemaloop release: the key ceremony, publishing, and how releases stand."""
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("release", help="publish what approvers signed, and see how releases stand")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="(default: %(default)s)")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    actions.add_parser("publish", help="publish the version that enough approvers signed").set_defaults(run=publish)
+    actions.add_parser("status", help="signatures, expiries, channels, approvals").set_defaults(run=status)
+    actions.add_parser("refresh", help="sign the online metadata anew").set_defaults(run=refresh)
+    actions.add_parser("withdraw", help="drop a version that waits for approvals").set_defaults(run=withdraw)
+    ceremony = actions.add_parser("ceremony", help="make every key, once, and an empty repository of releases")
+    ceremony.add_argument("people", nargs="+", metavar="APPROVER", help="their names")
+    ceremony.add_argument("--threshold", type=int, required=True, metavar="N", help="approvers that a release needs")
+    ceremony.add_argument("--offline", type=Path, required=True, metavar="DIR", help="for the approvers' and root keys")
+    ceremony.set_defaults(run=hold_ceremony)
+    rotate = actions.add_parser("rotate", help="replace the server's keys, after a theft or in good time")
+    rotate.add_argument(
+        "keys", nargs="+", type=Path, metavar="KEY", help="root and approvers' keys, a threshold of each"
+    )
+    rotate.set_defaults(run=rotate_keys)
+
+
+def publish(args: argparse.Namespace) -> int:
+    from hemaloop.embedded import bucket_environment, open_bucket
+    from hemaloop.registry.versions import set_champion
+    from hemaloop.release.publish import publish
+
+    settings, params = _settings(args)
+    with bucket_environment(settings):
+        done = publish(open_bucket(settings), settings.keys, params.channel, datetime.now(UTC), params.expiries)
+    set_champion(settings.mlflow, done.version)
+    print(f"channel {done.channel}: version {done.version}, approved by {', '.join(done.approved_by)}")
+    return 0
+
+
+def status(args: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from hemaloop.embedded import bucket_environment, open_bucket
+    from hemaloop.release.status import status, warnings
+
+    settings, params = _settings(args)
+    with bucket_environment(settings):
+        found = status(open_bucket(settings), datetime.now(UTC))
+    console = Console()
+    roles = Table("role", "version", "good until")
+    for role in found.roles:
+        roles.add_row(role.role, str(role.version), f"{role.expires:%Y-%m-%d %H:%M} UTC")
+    releases = Table("version", "approved by", "channels")
+    for version in found.releases:
+        channels = [name for name, number in found.channels.items() if number == version.version]
+        people = [f"{approval.statement.person} ({approval.statement.reason})" for approval in version.approvals]
+        releases.add_row(str(version.version), ", ".join(people), ", ".join(channels))
+    console.print(roles, releases)
+    if found.pending is not None:
+        waiting = found.pending
+        console.print(
+            f"version {waiting.version} waits: {len(waiting.people)} of {waiting.threshold} approvals"
+            f" ({', '.join(waiting.people) or 'nobody'})"
+        )
+    for line in warnings(found, params.expiries):
+        console.print(f"[yellow]{line}[/]")
+    return 0
+
+
+def refresh(args: argparse.Namespace) -> int:
+    from hemaloop.embedded import bucket_environment, open_bucket
+    from hemaloop.release.publish import refresh
+
+    settings, params = _settings(args)
+    with bucket_environment(settings):
+        done = refresh(open_bucket(settings), settings.keys, datetime.now(UTC), params.expiries)
+    print(f"timestamp {done.timestamp}, snapshot {done.snapshot}, channels {done.channels}")
+    return 0
+
+
+def withdraw(args: argparse.Namespace) -> int:
+    from hemaloop.embedded import bucket_environment, open_bucket
+    from hemaloop.release.approval import withdraw
+
+    settings, _ = _settings(args)
+    with bucket_environment(settings):
+        dropped = withdraw(open_bucket(settings))
+    print("nothing was waiting" if dropped is None else f"version {dropped.version} waits no more")
+    return 0
+
+
+def hold_ceremony(args: argparse.Namespace) -> int:
+    from hemaloop.embedded import bucket_environment, open_bucket
+    from hemaloop.release.ceremony import hold_ceremony
+
+    settings, params = _settings(args)
+    with bucket_environment(settings):
+        hold_ceremony(
+            open_bucket(settings), args.offline, settings.keys, args.people, args.threshold, datetime.now(UTC),
+            params.expiries,
+        )  # fmt: skip
+    print(f"give each of {', '.join(args.people)} their two keys from {args.offline}, and root.json; keep none here")
+    print(f"the server's keys are in {settings.keys}; devices are set up with {args.offline / 'root.json'}")
+    return 0
+
+
+def rotate_keys(args: argparse.Namespace) -> int:
+    from hemaloop.embedded import bucket_environment, open_bucket
+    from hemaloop.release.rotation import rotate
+
+    settings, params = _settings(args)
+    with bucket_environment(settings):
+        done = rotate(open_bucket(settings), args.keys, settings.keys, datetime.now(UTC), expiries=params.expiries)
+    print(f"root {done.root}; check the channels, a thief may have moved them: {done.channels}")
+    return 0
+
+
+def _settings(args: argparse.Namespace):  # type: ignore[no-untyped-def]
+    from hemaloop.config import read_section, read_settings
+    from hemaloop.release.parameters import ReleaseParams
+
+    return read_settings(), read_section(args.params, "release", ReleaseParams)

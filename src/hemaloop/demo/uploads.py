@@ -1,0 +1,54 @@
+"""What goes up in a demo: good slides through many hands, and everything that can be wrong with an image."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from hemaloop.demo.images import Slide, Source
+from hemaloop.imaging import faults
+from hemaloop.ingest.upload import Capture, Subject, send
+from hemaloop.storage import Bucket
+
+# File name -> what is made of a good image.
+SPOILED: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": faults.truncate,
+    "empty": lambda image: b"",
+    "text": lambda image: b"This is no image, whatever its name says.\n" * 100,
+    "blurred": faults.blur,
+    "dark": faults.darken,
+    "over-exposed": faults.overexpose,
+    "exact-duplicate": bytes,
+    "near-duplicate": faults.reencode,
+    "with-gps": faults.with_gps,
+}
+
+
+def upload_slides(bucket: Bucket, slides: tuple[Slide, ...], devices: tuple[str, ...]) -> int:
+    """Upload labelled slides, the devices taking turns; how many images."""
+    with ThreadPoolExecutor(8) as pool:
+        sent = [
+            pool.submit(send, bucket, capture, Subject(devices[place % len(devices)], slide=slide.name))
+            for place, slide in enumerate(slides)
+            for capture in _captures(slide)
+        ]
+        return len([done.result() for done in sent])
+
+
+def spoil(source: Source, folder: Path) -> list[Path]:
+    """Each fault once, as a file; duplicates are of an image that is uploaded too."""
+    folder.mkdir(parents=True)
+    good = iter(source.camera[::-1])
+    uploaded = iter(path for slide in source.rounds[0] for path in slide.paths)
+    made = []
+    for name, fault in SPOILED.items():
+        original = next(uploaded) if name.endswith("duplicate") else next(good)
+        path = folder / f"{name}.jpg"
+        path.write_bytes(fault(original.read_bytes()))
+        made.append(path)
+    return made
+
+
+def _captures(slide: Slide) -> list[Capture]:
+    from datetime import UTC, datetime
+
+    return [Capture(path, datetime.fromtimestamp(path.stat().st_mtime, UTC), slide.label) for path in slide.paths]
