@@ -1,6 +1,7 @@
 """A bucket that has had its ceremony, people with keys, and a device's real TUF client."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,3 +115,34 @@ class Site:
 def hold(bucket: Bucket, folder: Path) -> Site:
     hold_ceremony(bucket, folder / "offline", folder / "online", PEOPLE, 2, now())
     return Site(bucket, folder)
+
+
+class CutError(Exception):
+    """The process died here."""
+
+
+class DyingBucket(Bucket):
+    """The same bucket; its writer dies at one write, which is done or is not."""
+
+    def __init__(self, bucket: Bucket, dies_at: int, done: bool) -> None:
+        super().__init__(bucket.url)
+        self.dies_at = dies_at
+        self.done = done
+        self.writes = 0
+
+    def write(self, key: str, data: bytes) -> None:
+        with self._dying():
+            super().write(key, data)
+
+    def delete(self, key: str) -> None:
+        with self._dying():
+            super().delete(key)
+
+    @contextmanager
+    def _dying(self) -> Iterator[None]:
+        self.writes += 1
+        if self.writes == self.dies_at and not self.done:
+            raise CutError
+        yield
+        if self.writes == self.dies_at:
+            raise CutError

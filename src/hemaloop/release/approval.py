@@ -14,12 +14,11 @@ from hemaloop.errors import ConfigError, GateRefused, UntrustedError
 from hemaloop.protocol.bundle import Release, unpack
 from hemaloop.protocol.channel import model_target
 from hemaloop.release import pending as pending_approvals
-from hemaloop.release.ceremony import ANCHOR
 from hemaloop.release.channels import CUSTOM, released
 from hemaloop.release.metadata import State, expiry, read_state
 from hemaloop.release.parameters import EXPIRIES, Expiries
 from hemaloop.release.pending import PENDING, Approval, Proposal, Statement, payload_of
-from hemaloop.release.signers import PASSPHRASE, is_encrypted, load_key, owners_of
+from hemaloop.release.signers import PASSPHRASE, is_encrypted, load_key, owners_of, trusted_root
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)
@@ -39,6 +38,14 @@ class Approvals:
     def missing(self) -> int:
         """Signatures still wanted."""
         return max(0, self.threshold - len(self.people))
+
+    @property
+    def shortfall(self) -> str:
+        """What is still wanted, in words."""
+        return (
+            f"version {self.version}: {len(self.people)} of {self.threshold} approvals "
+            f"({', '.join(self.people)}); {self.missing} missing: `hemaloop approve {self.version}`"
+        )
 
 
 def approve(
@@ -68,7 +75,7 @@ def approve(
     """
     if not person.strip() or not reason.strip():
         raise ConfigError("an approval wants a person and a reason: who approves, and why")
-    state = read_state(bucket, _anchor(key))
+    state = read_state(bucket, trusted_root(key))
     signer = _approver(state.root, key)
     proposed = _propose(state, version, bundle, now, expiries)
     proposal = pending_approvals.waiting(bucket, state)
@@ -121,16 +128,6 @@ def _standing(proposal: Proposal | None, root: Root, version: int) -> Approvals:
             f"another version than {version} was approved, published or withdrawn at this moment: try again"
         )
     return standing(proposal, root)
-
-
-def _anchor(key: Path) -> bytes | None:
-    anchor = key.parent / ANCHOR
-    if anchor.is_file():
-        return anchor.read_bytes()
-    log.warning(
-        "%s is not there: the bucket's own root is trusted; keep the ceremony's root.json beside the key", anchor
-    )
-    return None
 
 
 def _approver(root: Root, path: Path) -> CryptoSigner:

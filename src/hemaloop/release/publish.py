@@ -115,10 +115,7 @@ def _approved(state: State, proposal: Proposal) -> Document[Targets]:
     """The targets with their signatures. Raises: GateRefused: too few."""
     approvals = standing(proposal, state.root)
     if approvals.missing:
-        raise GateRefused(
-            f"version {proposal.version}: {len(approvals.people)} of {approvals.threshold} approvals "
-            f"({', '.join(approvals.people)}); {approvals.missing} missing: `hemaloop approve {proposal.version}`"
-        )
+        raise GateRefused(approvals.shortfall)
     document = proposal.document()
     return verified(document.data, Targets, state.root, Targets.type)
 

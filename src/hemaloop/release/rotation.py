@@ -26,7 +26,7 @@ from hemaloop.release.metadata import (
     write_metadata,
 )
 from hemaloop.release.parameters import EXPIRIES, Expiries
-from hemaloop.release.signers import ONLINE_ROLES, load_key, new_signer, one_writer, owners_of, write_key
+from hemaloop.release.signers import ONLINE_ROLES, load_key, new_signer, one_writer, owners_of, trusted_root, write_key
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def rotate(
         raise ConfigError(f"roles {', '.join(unknown)}: wanted some of {', '.join(ONLINE_ROLES)}")
     signers = [load_key(path) for path in keys]
     with one_writer(online):
-        old = read_root(bucket)
+        old = read_root(bucket, trusted_root(keys[0]) if keys else None)
         fresh = {role: new_signer(_SERVER) for role in roles}
         root = _next_root(old, fresh, signers, now, expiries)
         server = {role: fresh.get(role) or load_key(online / f"{role}.pem") for role in ONLINE_ROLES}
@@ -80,9 +80,11 @@ def rotate(
         named = _kept_channels(bucket, known.signed)
         for role, signer in fresh.items():
             write_key(online / f"{role}.pem", signer)
+        channels = _write_channels(bucket, named, server[CHANNELS], now, expiries)
+        # After the channels that its new key signed: killed in between, the next run still finds what they name.
         if targets is not known:
             write_metadata(bucket, Targets.type, targets)
-        snapshot = _write_unseen(bucket, targets, named, server, now, expiries)
+        snapshot = _write_snapshot(bucket, targets, channels, server[Snapshot.type], now, expiries)
         timestamp = _next_timestamp(bucket, root.signed, snapshot, now, expiries)
         # Between these two a device finds root and timestamp at odds, takes no update, and tries again later.
         write_metadata(bucket, Root.type, root)
@@ -163,31 +165,38 @@ def _kept_channels(bucket: Bucket, targets: Targets) -> dict[str, int]:
     return named
 
 
-def _write_unseen(
-    bucket: Bucket,
-    targets: Document[Targets],
-    named: dict[str, int],
-    server: dict[str, CryptoSigner],
-    now: datetime,
-    expiries: Expiries,
-) -> Document[Snapshot]:
-    """Channels and snapshot under numbers that no file has yet."""
+def _write_channels(
+    bucket: Bucket, named: dict[str, int], signer: CryptoSigner, now: datetime, expiries: Expiries
+) -> Document[Targets]:
+    """Channels under a number that no file has yet."""
     files = [write_channel(bucket, name, version) for name, version in named.items()]
     channels = Targets(
         version=max(versions(bucket, CHANNELS), default=0) + 1,
         expires=expiry(now, expiries.of(CHANNELS)),
         targets={target.path: target for target in files},
     )
-    signed_channels = sign(channels, [server[CHANNELS]])
+    document = sign(channels, [signer])
+    write_metadata(bucket, CHANNELS, document)
+    return document
+
+
+def _write_snapshot(
+    bucket: Bucket,
+    targets: Document[Targets],
+    channels: Document[Targets],
+    signer: CryptoSigner,
+    now: datetime,
+    expiries: Expiries,
+) -> Document[Snapshot]:
+    """A snapshot under a number that no file has yet."""
     snapshot = Snapshot(
         version=max(versions(bucket, Snapshot.type), default=0) + 1,
         expires=expiry(now, expiries.of(Snapshot.type)),
-        meta={"targets.json": targets.entry(), f"{CHANNELS}.json": signed_channels.entry()},
+        meta={"targets.json": targets.entry(), f"{CHANNELS}.json": channels.entry()},
     )
-    signed_snapshot = sign(snapshot, [server[Snapshot.type]])
-    write_metadata(bucket, CHANNELS, signed_channels)
-    write_metadata(bucket, Snapshot.type, signed_snapshot)
-    return signed_snapshot
+    document = sign(snapshot, [signer])
+    write_metadata(bucket, Snapshot.type, document)
+    return document
 
 
 def _next_timestamp(

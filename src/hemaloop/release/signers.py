@@ -26,6 +26,7 @@ from hemaloop.files import write_atomically
 log = logging.getLogger(__name__)
 
 PASSPHRASE = "HEMALOOP_KEY_PASSPHRASE"
+ANCHOR = "root.json"  # beside the offline keys: what their holders trust, whatever the bucket says
 ONLINE_ROLES = ("snapshot", "timestamp", "channels")
 
 _OWNER = "x-hemaloop-owner"  # in a key's entry of the signed metadata: whose it is
@@ -91,6 +92,15 @@ def load_key(path: Path) -> CryptoSigner:
 def is_encrypted(data: bytes) -> bool:
     """Whether a PEM file wants a passphrase."""
     return b"ENCRYPTED PRIVATE KEY" in data[:100]
+
+
+def trusted_root(key: Path) -> bytes | None:
+    """The root.json beside a key file; None: its holder has none, and must believe the bucket's."""
+    anchor = key.parent / ANCHOR
+    if anchor.is_file():
+        return anchor.read_bytes()
+    log.warning("%s is not there: the bucket's root is trusted; keep the ceremony's root.json beside the key", anchor)
+    return None
 
 
 def load_online(folder: Path, root: Root, targets: Targets) -> OnlineKeys:

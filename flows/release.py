@@ -1,0 +1,56 @@
+"""Publish what approvers have signed, and keep the signatures of the server fresh."""
+
+import logging
+from pathlib import Path
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from hemaloop.config import read_section, read_settings
+from hemaloop.embedded import bucket_environment
+from hemaloop.release.parameters import ReleaseParams
+from hemaloop.release.status import warnings
+from tasks.release import find_pending, mirror_champion, publish_approved, read_status, refresh_metadata
+
+log = logging.getLogger(__name__)
+
+
+@flow
+def release(params: str = "params.yaml") -> int | None:
+    """Publish the version whose approvals suffice; MLflow's champion is what the channel names.
+
+    Returns:
+        The version that the channel names; None before the first release.
+    """
+    section = read_section(Path(params), "release", ReleaseParams)
+    with bucket_environment(read_settings()):
+        waiting = find_pending()
+        if waiting is not None and waiting.missing:
+            log.warning(waiting.shortfall)
+        elif waiting is not None:
+            publish_approved(section)
+        version = read_status().channels.get(section.channel)
+        # Also with nothing new: whoever was killed after publishing left the alias behind.
+        if version is not None:
+            mirror_champion(version)
+    return version
+
+
+@flow
+def refresh(params: str = "params.yaml") -> list[str]:
+    """A new timestamp, and snapshot and channels in good time.
+
+    Returns:
+        What people must see to: root or targets that expire soon, a line each.
+    """
+    section = read_section(Path(params), "release", ReleaseParams)
+    with bucket_environment(read_settings()):
+        refresh_metadata(section)
+        lines = warnings(read_status(), section.expiries)
+    for line in lines:
+        log.warning(line)
+    if lines:
+        create_markdown_artifact(
+            "\n".join(f"- {line}" for line in lines), key="signatures-expire", description="Signatures that expire"
+        )
+    return lines

@@ -1,0 +1,48 @@
+"""One call each on the releases in the bucket, and on MLflow's mirror of them."""
+
+from datetime import UTC, datetime
+
+from prefect import task
+
+from hemaloop.config import read_settings
+from hemaloop.embedded import open_bucket
+from hemaloop.release import approval, publish, status
+from hemaloop.release.approval import Approvals
+from hemaloop.release.parameters import ReleaseParams
+from hemaloop.release.publish import Published, Refreshed
+from hemaloop.release.status import Status
+from tasks.retry import RETRY
+
+
+@task(**RETRY)
+def find_pending() -> Approvals | None:
+    """The version that waits to be released, and who approved it."""
+    return approval.pending(open_bucket(read_settings()))
+
+
+@task(**RETRY)
+def publish_approved(params: ReleaseParams) -> Published:
+    """Release the version that enough approvers signed."""
+    settings = read_settings()
+    return publish.publish(open_bucket(settings), settings.keys, params.channel, datetime.now(UTC), params.expiries)
+
+
+@task(**RETRY)
+def refresh_metadata(params: ReleaseParams) -> Refreshed:
+    """Sign the online metadata anew."""
+    settings = read_settings()
+    return publish.refresh(open_bucket(settings), settings.keys, datetime.now(UTC), params.expiries)
+
+
+@task(**RETRY)
+def read_status() -> Status:
+    """What is signed until when, and what each channel names."""
+    return status.status(open_bucket(read_settings()), datetime.now(UTC))
+
+
+@task(**RETRY)
+def mirror_champion(version: int) -> None:
+    """MLflow's alias follows the signatures."""
+    from hemaloop.registry.versions import set_champion  # MLflow takes seconds to import
+
+    set_champion(read_settings().mlflow, version)
