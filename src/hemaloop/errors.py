@@ -34,3 +34,13 @@ class UntrustedError(HemaloopError):
 
 class TransientError(HemaloopError):
     exit_code = 75
+
+
+# How a process that failed on purpose begins its last message; so the process that started it can tell it apart.
+PREFIX = "hemaloop: "
+
+
+def error_class(exit_code: int) -> type[HemaloopError]:
+    """The class behind an exit code; a code that is none of ours is a bug, or something nobody foresaw."""
+    classes = (ConfigError, DataError, GateRefused, UntrustedError, TransientError)
+    return next((each for each in classes if each.exit_code == exit_code), HemaloopError)

@@ -4,9 +4,7 @@ import logging
 import sys
 from collections.abc import Callable
 
-from hemaloop.errors import HemaloopError
-
-ERROR = "hemaloop: "  # what the last line of a failed stage begins with; dataset/repository.py looks for it
+from hemaloop.errors import PREFIX, HemaloopError
 
 
 def run(main: Callable[[], None]) -> None:
@@ -20,5 +18,5 @@ def run(main: Callable[[], None]) -> None:
         main()
     except HemaloopError as error:
         sys.stdout.flush()
-        print(f"{ERROR}{error}", file=sys.stderr, flush=True)
+        print(f"{PREFIX}{error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_code)
