@@ -1,0 +1,31 @@
+"""The states of an upload, and which may follow which."""
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    DISCOVERED = "discovered"  # seen in the bucket
+    CLAIMED = "claimed"  # a run is working on it, until its lease ends
+    ACCEPTED = "accepted"  # good; in a batch once sealed
+    QUARANTINED = "quarantined"  # refused, with a reason
+    DUPLICATE = "duplicate"  # the same picture as an older, accepted upload
+    VERSIONED = "versioned"  # in a dataset revision
+
+
+# A claim may pass to another run (claimed -> claimed) or be given up (claimed -> discovered).
+_NEXT = {
+    State.DISCOVERED: {State.CLAIMED},
+    State.CLAIMED: {State.CLAIMED, State.DISCOVERED, State.ACCEPTED, State.QUARANTINED, State.DUPLICATE},
+    State.ACCEPTED: {State.VERSIONED},
+    State.QUARANTINED: set[State](),
+    State.DUPLICATE: set[State](),
+    State.VERSIONED: set[State](),
+}
+_RELEASED = {State.ACCEPTED, State.DUPLICATE}
+
+
+def may_follow(before: State, after: State, by_person: bool = False) -> bool:
+    """Whether `after` may follow `before`. A person alone can release an upload from quarantine."""
+    if by_person:
+        return before is State.QUARANTINED and after in _RELEASED
+    return after in _NEXT[before]

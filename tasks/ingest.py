@@ -1,0 +1,34 @@
+"""The steps of ingest as Prefect tasks: addresses and plain values in, plain values out."""
+
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+
+from hemaloop.errors import TransientError
+from tasks import ingest_steps as steps
+
+
+def try_again(task: Any, run: TaskRun, state: State[Any]) -> bool:
+    """Only what may pass by itself is tried again."""
+    return isinstance(state.result(raise_on_failure=False), TransientError)
+
+
+# A ledger decides what was done before, so nothing is cached.
+_options: dict[str, Any] = {
+    "retries": 3,
+    "retry_delay_seconds": [2, 10, 30],
+    "retry_condition_fn": try_again,
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+}
+
+find_params = task(**_options, name="find-params")(steps.find_params)
+discover = task(**_options, name="discover")(steps.discover)
+claim = task(**_options, name="claim")(steps.claim)
+measure = task(**_options, name="measure", task_run_name="measure {chunk[0].key} ...")(steps.measure)
+judge = task(**_options, name="judge")(steps.judge)
+settle = task(**_options, name="settle")(steps.settle)
+seal = task(**_options, name="seal")(steps.seal)
+version = task(**_options, name="version", task_run_name="version {sealed.id}")(steps.version)
