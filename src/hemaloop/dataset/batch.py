@@ -47,6 +47,13 @@ class Link:
     sha256: str  # of the accepted image, in this batch or an older one
     reason: str  # a few words: "near-duplicate at distance 3 of 64"
 
+    @property
+    def line(self) -> str:
+        """All of it, to hash and to order by."""
+        origin = self.origin
+        time = origin.captured_at.astimezone(UTC).isoformat()
+        return "\t".join((self.sha256, origin.device, time, origin.slide or "", origin.patient or "", self.reason))
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -62,11 +69,5 @@ class Batch:
     @property
     def id(self) -> str:
         """The same images and links, in any order, give the same 16 hexadecimal digits."""
-        lines = sorted(image.sha256 for image in self.images) + sorted(_line(link) for link in self.links)
+        lines = sorted(image.sha256 for image in self.images) + sorted(link.line for link in self.links)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:ID_DIGITS]
-
-
-def _line(link: Link) -> str:
-    origin = link.origin
-    time = origin.captured_at.astimezone(UTC).isoformat()
-    return "\t".join((link.sha256, origin.device, time, origin.slide or "", origin.patient or "", link.reason))

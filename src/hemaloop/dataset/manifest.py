@@ -58,7 +58,7 @@ def assemble(folder: Path, classes: Sequence[str]) -> Manifest:
     _check_labels(history, folder, classes)
     _check_doubles(history)
     _check_present(history, folder)
-    rows = tuple(_rows(history, folder))
+    rows = tuple(manifest_rows(history, folder))
     if not rows:
         raise DataError(f"{folder}: none of the images has a label: upload images with `--labels`, or label some")
     check_sides(rows)
@@ -89,7 +89,8 @@ def count_images(rows: Iterable[ManifestRow]) -> Counter[tuple[str, str]]:
     return Counter((row.label, row.side) for row in rows)
 
 
-def _rows(history: History, folder: Path) -> Iterable[ManifestRow]:
+def manifest_rows(history: History, folder: Path) -> Iterable[ManifestRow]:
+    """The labelled images and their sides. Raises: DataError: a group is recorded on two sides."""
     components = Components(history.all_images(), history.all_links())
     sides = component_sides(recorded_sides(history.all_images()), components)
     for batch, images in history.images.items():
