@@ -182,6 +182,13 @@ def test_a_refused_duplicate_between_two_runs_makes_them_one_with_its_image() ->
     assert len({components.of(one.group) for one in history.all_images()}) == 1
 
 
+def test_a_refused_duplicate_counts_as_a_neighbour_of_what_comes_later() -> None:
+    history, _ = add(EMPTY, Batch((image(1, origin(0, "pi-2")),), (Link(origin(8), f"{1:064x}", "near-duplicate"),)))
+    history, _ = add(history, Batch((image(2, origin(16)),)))
+    components = Components(history.all_images(), history.all_links())
+    assert len({components.of(one.group) for one in history.all_images()}) == 1
+
+
 def test_training_images_leave_when_their_group_proves_to_be_a_test_group() -> None:
     many = [image(n, origin(0, slide=f"s{n}")) for n in range(10)]
     history, sealed = add(EMPTY, Batch(tuple(many)))
@@ -204,7 +211,7 @@ def test_a_slide_without_its_patient_goes_where_the_patient_is() -> None:
 
 def test_an_image_is_sealed_once() -> None:
     history, _ = add(EMPTY, Batch((image(1, origin(0)),)))
-    with pytest.raises(DataError, match="is in batch [0-9a-f]{16} already"):
+    with pytest.raises(DataError, match=r"is in batch [0-9a-f]{16} already"):
         seal(Batch((image(1, origin(50)), image(2, origin(0)))), history, PARAMS)
 
 

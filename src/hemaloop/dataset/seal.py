@@ -34,9 +34,7 @@ def seal(batch: Batch, history: History, params: SplitParams) -> Sealed:
     """
     _refuse_doubles(batch, history)
     images = sorted(batch.images, key=lambda image: image.sha256)
-    links = sorted(
-        batch.links, key=lambda link: (link.sha256, link.origin.device, link.origin.captured_at, link.reason)
-    )
+    links = sorted(batch.links, key=lambda link: link.line)
     within = timedelta(minutes=params.neighbour_minutes)
     origins = [image.origin for image in images] + [link.origin for link in links]
     assigned = assign_groups(origins, history.all_images(), history.all_links(), within)
