@@ -1,5 +1,6 @@
 """A release side and a device, both real."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,11 +24,11 @@ from hemaloop.release import pending
 from hemaloop.release.approval import approve
 from hemaloop.release.ceremony import hold_ceremony
 from hemaloop.release.channels import write_channel
-from hemaloop.release.metadata import State, read_state, target_key
+from hemaloop.release.metadata import State, read_state, sign, target_key
 from hemaloop.release.online import advance, next_channels
 from hemaloop.release.parameters import EXPIRIES
 from hemaloop.release.publish import publish
-from hemaloop.release.signers import OnlineKeys, load_online
+from hemaloop.release.signers import OnlineKeys, load_key, load_online
 from hemaloop.storage import Bucket
 
 PEOPLE = ("ada", "bela", "chen")
@@ -93,6 +94,17 @@ class Cloud:
         self.bucket.write(target_key(target), pack(bundle))
         channel = write_channel(self.bucket, "stable", bundle.release.version)
         self._advance(lambda state: state, {path: target, "channels/stable.json": channel})
+
+    def approvers_delegate_every_path(self) -> None:
+        """What no approver should sign, and one day does: the channel key may sign anything."""
+        state = read_state(self.bucket)
+        signed = copy.deepcopy(state.targets.signed)
+        signed.version += 1
+        assert signed.delegations is not None
+        assert signed.delegations.roles is not None
+        signed.delegations.roles["channels"].paths = ["*/*"]
+        people = [load_key(self.offline / f"approver-{person}.pem") for person in PEOPLE[:2]]
+        self._advance(lambda changed: replace(changed, targets=sign(signed, people)), {})
 
     def object_of(self, bundle: Bundle) -> str:
         """The key of a released bundle."""

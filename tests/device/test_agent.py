@@ -15,8 +15,9 @@ from device_bench import Cloud, build, hold, image, new_pi
 
 from hemaloop.device.agent import Agent, Round
 from hemaloop.device.home import Home, utc_now
-from hemaloop.device.journal import Journal
+from hemaloop.device.journal import UPLOADED, Journal
 from hemaloop.device.slots import Slots
+from hemaloop.device.spool import Spool
 from hemaloop.device.transport import open_transport
 from hemaloop.embedded import Server
 from hemaloop.errors import ConfigError, TransientError, UntrustedError
@@ -100,6 +101,22 @@ def test_a_device_without_a_network_classifies_and_reports_later(
     assert (back.uploaded, back.classified, back.reported, back.exit_code) == (1, 1, 2, 0)
     assert sum(report.uploaded for report in reports(bucket)) == 2
     assert [report.classified.get("monocyte", 0) for report in reports(bucket)] == [1, 0, 1]
+
+
+def test_what_was_counted_before_a_kill_is_not_counted_again_after_a_report(cloud: Cloud, tmp_path: Path) -> None:
+    cloud.release(build(1))
+    home = new_pi(cloud, tmp_path / "pi-2", camera=take(tmp_path / "camera", "monocyte-1", "monocyte-2"))
+    cloud_folder, away = tmp_path / "bucket", tmp_path / "away"
+    cloud_folder.rename(away)
+    assert a_round(home).exit_code == ConfigError.exit_code
+    with Journal(home.journal) as journal:  # as after a kill between counting and moving on
+        last = Spool(home.spool, 2**20).to_upload()[-1]
+        journal.sent(str(unsent.key) if (unsent := journal.unsent()) else "")
+        journal.count(UPLOADED, last.capture)
+    assert a_round(home).uploaded == 0
+    away.rename(cloud_folder)
+    assert a_round(home).exit_code == 0
+    assert sum(report.uploaded for report in reports(cloud.bucket)) == 2
 
 
 def test_a_refused_update_stops_nothing_else_and_is_reported_once(cloud: Cloud, tmp_path: Path) -> None:

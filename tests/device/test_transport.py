@@ -1,6 +1,9 @@
 """What a device sends and fetches, on a real S3 server and on a folder."""
 
+import contextlib
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -68,3 +71,28 @@ def test_a_server_that_hangs_up_means_try_later(monkeypatch: pytest.MonkeyPatch)
         server.close()
         with pytest.raises(TransientError):
             list(transport.read("a", 0, 10))
+
+
+class WholeObjects(BaseHTTPRequestHandler):
+    """A store, or a proxy before one, that ignores ranges."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(CONTENT)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+def test_a_store_that_ignores_ranges_does_not_garble_what_is_continued(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), WholeObjects) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        start, stop = CHUNK + 5, 2 * CHUNK + 7
+        assert b"".join(open_transport("s3://some-bucket").read("a", start, stop)) == CONTENT[start:stop]
+        server.shutdown()

@@ -98,6 +98,15 @@ def test_a_model_signed_by_the_channel_key_keeps_the_working_slot(cloud: Cloud, 
     assert_kept(pi, before, pi.update(), 2, "the approvers have signed no models/2.zip")
 
 
+def test_a_model_of_a_delegated_role_keeps_the_working_slot_even_where_the_delegation_allows_it(
+    cloud: Cloud, pi: Pi
+) -> None:
+    before = run_release_one(cloud, pi)
+    cloud.approvers_delegate_every_path()
+    cloud.thief_signs_a_model_as_a_channel(build(2))
+    assert_kept(pi, before, pi.update(), 2, "the approvers have signed no models/2.zip")
+
+
 def test_an_older_release_keeps_the_working_slot(cloud: Cloud, pi: Pi) -> None:
     run_release_one(cloud, pi)
     cloud.release(build(2))

@@ -90,7 +90,7 @@ class S3Transport:
             config=Config(
                 connect_timeout=CONNECT_SECONDS,
                 read_timeout=READ_SECONDS,
-                retries={"total_max_attempts": 3, "mode": "standard"},
+                retries={"total_max_attempts": 2, "mode": "standard"},
                 # Stores other than AWS serve few names but their own, and know few of the newer checksums.
                 s3={"addressing_style": "path" if os.environ.get("AWS_ENDPOINT_URL") else "auto"},
                 request_checksum_calculation="when_required",
