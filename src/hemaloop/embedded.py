@@ -70,7 +70,7 @@ def bucket_environment(settings: Settings) -> Iterator[None]:
 @contextmanager
 def running(home: Path) -> Iterator[Server]:
     """The server over <home>/bucket: the one that already answers, else one of our own until the block ends."""
-    server = _remembered(home / "bucket.json")
+    server = remembered(home)
     if _answers(server):
         yield server
         return
@@ -91,8 +91,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _remembered(path: Path) -> Server:
+def remembered(home: Path) -> Server:
     """The same port and key each time, so that a page or a clone that knew them still works."""
+    path = home / "bucket.json"
     if path.exists():
         server = Server(**json.loads(path.read_text()))
         if _answers(server) or _is_free(server.port):

@@ -16,6 +16,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="another value in params.yaml, e.g. train.epochs=2",
     )
     parser.add_argument("--pages", action="store_true", help="only start the servers of an earlier demo again, to look")
+    parser.add_argument("--env", action="store_true", help="only print the settings of an earlier demo, for a shell")
     parser.set_defaults(run=run)
 
 
@@ -23,6 +24,8 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     console = Console()
+    if args.env:
+        return _environment(args.home.absolute())
     if args.pages:
         from hemaloop.demo.pages import serve
 
@@ -30,6 +33,17 @@ def run(args: argparse.Namespace) -> int:
     from hemaloop.demo.play import play
 
     play(args.home.absolute(), args.images, dict(map(_assignment, args.set)), console)
+    return 0
+
+
+def _environment(home: Path) -> int:
+    """Lines for `eval`: with them every command, and DVC, works on the demo's own bucket and repository."""
+    import shlex
+
+    from hemaloop.demo.pages import environment
+
+    for name, value in environment(home).items():
+        print(f"export {name}={shlex.quote(value)}")
     return 0
 
 

@@ -10,15 +10,20 @@ from rich.console import Console
 from hemaloop.config import read_settings
 from hemaloop.demo import servers
 from hemaloop.demo.play import demo_environment
-from hemaloop.embedded import bucket_environment
+from hemaloop.embedded import bucket_environment, remembered
 from hemaloop.errors import ConfigError
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What a shell needs to work on an earlier demo. Raises: ConfigError: there was none."""
+    if not (home / "summary.json").exists():
+        raise ConfigError(f"{home} holds no demo: `make demo` first")
+    return demo_environment(home) | remembered(home).environment() | {"HEMALOOP_BUCKET": "embedded"}
 
 
 def serve(home: Path, console: Console) -> int:
     """Serve until Ctrl-C or SIGTERM. Raises: ConfigError: there was no demo."""
-    if not (home / "summary.json").exists():
-        raise ConfigError(f"{home} holds no demo: `make demo` first")
-    os.environ.update(demo_environment(home))
+    os.environ.update(environment(home))
     settings = read_settings()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as running, console.status("starting"):

@@ -1,6 +1,7 @@
 """Write one run of the pipeline into MLflow; register its shipped file when the gate holds."""
 
 import logging
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from hemaloop.registry.versions import MODEL, connect, find_version
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "hemaloop"
+SCRIPT = str(Path(__file__).with_name("served.py"))
 REQUIREMENTS = ["numpy", "opencv-python-headless", "ai-edge-litert", "pandas"]
 
 
@@ -31,17 +33,21 @@ class Recorded:
     gate: str  # "passed" or "refused: rule: found, wanted"
 
 
-def record(tracking_uri: str, trained: Trained, verdicts: tuple[Verdict, ...], example: bytes) -> Recorded:
+def record(
+    tracking_uri: str, artifacts: Path, trained: Trained, verdicts: tuple[Verdict, ...], example: bytes
+) -> Recorded:
     """Log parameters, metrics, plots, artifacts and revision; register the version when every rule holds.
 
     Recording the same revision again changes nothing: a killed flow may be run again.
 
     Args:
+        artifacts: the folder for files, where MLflow is a database; an MLflow server has its own place for them.
         example: one encoded image, kept as the model's input example.
     """
     client = connect(tracking_uri)
     gate = _summary(verdicts)
-    run_id = _existing_run(client, trained.revision) or _log_run(client, trained, verdicts, gate)
+    experiment = _experiment(client, None if tracking_uri.startswith("http") else artifacts.absolute().as_uri())
+    run_id = _existing_run(client, experiment, trained.revision) or _log_run(experiment, trained, verdicts, gate)
     version = None
     if not refusals(verdicts):
         found = find_version(client, trained.revision)
@@ -56,22 +62,22 @@ def _summary(verdicts: tuple[Verdict, ...]) -> str:
     return "refused: " + "; ".join(map(str, refused)) if refused else "passed"
 
 
-def _existing_run(client: MlflowClient, revision: str) -> str | None:
+def _existing_run(client: MlflowClient, experiment: str, revision: str) -> str | None:
     """A finished run of this revision; a half-written one does not count."""
     runs = client.search_runs(
-        [_experiment(client)], f"tags.revision = '{revision}' and attributes.status = 'FINISHED'", max_results=1
+        [experiment], f"tags.revision = '{revision}' and attributes.status = 'FINISHED'", max_results=1
     )
     return runs[0].info.run_id if runs else None
 
 
-def _experiment(client: MlflowClient) -> str:
+def _experiment(client: MlflowClient, artifacts: str | None) -> str:
     found = client.get_experiment_by_name(EXPERIMENT)
-    return str(found.experiment_id if found else client.create_experiment(EXPERIMENT))
+    return str(found.experiment_id if found else client.create_experiment(EXPERIMENT, artifact_location=artifacts))
 
 
-def _log_run(client: MlflowClient, trained: Trained, verdicts: tuple[Verdict, ...], gate: str) -> str:
+def _log_run(experiment: str, trained: Trained, verdicts: tuple[Verdict, ...], gate: str) -> str:
     tags = {"revision": trained.revision, "gate": gate, "hemaloop": hemaloop.__version__}
-    with mlflow.start_run(experiment_id=_experiment(client), run_name=trained.revision[:12], tags=tags) as run:
+    with mlflow.start_run(experiment_id=experiment, run_name=trained.revision[:12], tags=tags) as run:
         mlflow.log_params(_flat(trained.params))
         mlflow.log_metrics({name: value for name, value in _flat(trained.metrics).items() if value is not None})
         mlflow.log_dict([vars(verdict) for verdict in verdicts], "gate.json")
@@ -91,46 +97,35 @@ def _log_files(trained: Trained) -> None:
 
 
 def _register(client: MlflowClient, run_id: str, trained: Trained, example: bytes) -> int:
-    model = ShippedClassifier()
     sample = pd.DataFrame({IMAGE: [example]})
-    answer = _answer(model, trained, sample)
+    signature = infer_signature(sample, _answer(trained, sample))
     with mlflow.start_run(run_id=run_id), tempfile.TemporaryDirectory() as code:
         info = mlflow.pyfunc.log_model(
             name="classifier",
-            python_model=model,
+            python_model=SCRIPT,
             artifacts={"model": str(trained.model)},
-            signature=infer_signature(sample, answer),
+            signature=signature,
             input_example=sample,
             code_paths=[str(_package_copy(Path(code)))],
             pip_requirements=REQUIREMENTS,
         )
-    if not _is_registered(client):
-        client.create_registered_model(MODEL, description="The classifier that devices run.")
-    made = client.create_model_version(
-        MODEL, info.model_uri, run_id, tags={"revision": trained.revision}, description=_description(trained)
-    )
+    made = mlflow.register_model(info.model_uri, MODEL, tags={"revision": trained.revision})
+    client.update_model_version(MODEL, made.version, _description(trained))
     return int(made.version)
 
 
-def _answer(model: ShippedClassifier, trained: Trained, sample: pd.DataFrame) -> pd.DataFrame:
+def _answer(trained: Trained, sample: pd.DataFrame) -> pd.DataFrame:
     """What the model says to the example: the shape of its output."""
+    model = ShippedClassifier()
     context = mlflow.pyfunc.PythonModelContext({"model": str(trained.model)}, None)
     model.load_context(context)
-    answer = model.predict(context, sample)
-    del model._classifier  # an interpreter cannot be pickled; load_context makes it again
-    return answer
+    return model.predict(context, sample)
 
 
 def _package_copy(folder: Path) -> Path:
     """The package as MLflow should keep it: source only."""
-    import shutil
-
     source = Path(hemaloop.__file__).parent
     return Path(shutil.copytree(source, folder / "hemaloop", ignore=shutil.ignore_patterns("__pycache__")))
-
-
-def _is_registered(client: MlflowClient) -> bool:
-    return bool(client.search_registered_models(f"name = '{MODEL}'"))
 
 
 def _description(trained: Trained) -> str:

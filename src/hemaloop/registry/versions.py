@@ -1,5 +1,6 @@
 """Versions of the registered model, and who they are: candidate, champion."""
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,11 +81,10 @@ def set_champion(tracking_uri: str, number: int) -> None:
 
 def shipped_file(tracking_uri: str, number: int) -> bytes:
     """The .tflite of a version."""
-    version = read_version(tracking_uri, number)
-    client = connect(tracking_uri)
-    source = client.get_model_version(MODEL, str(version.number)).source
-    folder = mlflow.artifacts.download_artifacts(artifact_uri=f"{source}/artifacts")
-    return next(Path(folder).glob("*.tflite")).read_bytes()
+    read_version(tracking_uri, number)
+    with tempfile.TemporaryDirectory() as folder:
+        mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{MODEL}/{number}", dst_path=folder)
+        return next(Path(folder).glob("**/*.tflite")).read_bytes()
 
 
 def _is_missing(error: MlflowException) -> bool:

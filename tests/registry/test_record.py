@@ -1,0 +1,163 @@
+"""A run of the pipeline lands in MLflow once, registered only when the gate held, and is the shipped file."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from tiny_model import CLASSES, SIZE_PX, tiny_tflite
+
+from hemaloop.errors import ConfigError
+from hemaloop.inference.classifier import Classifier
+from hemaloop.inference.metadata import ModelMetadata, attach
+from hemaloop.registry import bundles
+from hemaloop.registry.champion import champion_macro_sensitivity
+from hemaloop.registry.gate import Verdict
+from hemaloop.registry.record import record
+from hemaloop.registry.trained import Trained, read_trained
+from hemaloop.registry.versions import (
+    CANDIDATE,
+    CHAMPION,
+    MODEL,
+    aliased,
+    connect,
+    list_versions,
+    read_version,
+    set_champion,
+    shipped_file,
+)
+
+pytestmark = pytest.mark.slow
+
+PASSED = (Verdict("bytes", True, 10.0, "at most 20"),)
+REFUSED = (*PASSED, Verdict("macro_sensitivity_low", False, 0.5, "at least 0.9"))
+FIGURES = {"accuracy": 0.9, "macro_sensitivity": 0.9, "macro_sensitivity_low": 0.8, "bytes": 3000}
+
+
+def png(channel: int) -> bytes:
+    """A field whose brightest channel is the given one of red, green, blue."""
+    field = np.full((SIZE_PX, SIZE_PX, 3), 40, np.uint8)
+    field[:, :, 2 - channel] = 200
+    encoded, data = cv2.imencode(".png", field)
+    assert encoded
+    return data.tobytes()
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's tables, made once: that takes seconds."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    connect(f"sqlite:///{path}").search_registered_models()
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path, empty_store: Path) -> str:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """What `dvc repro` leaves behind, with a model of three classes and one test image of each."""
+    folder = tmp_path / "clone"
+    for name in ("evaluation", "models", "data"):
+        (folder / name).mkdir(parents=True)
+    (folder / "models/model.tflite").write_bytes(attach(tiny_tflite(), ModelMetadata(CLASSES, SIZE_PX)))
+    both = dict.fromkeys(("float", "pruned", "int8"), FIGURES)
+    (folder / "evaluation/metrics.json").write_text(json.dumps(both))
+    (folder / "evaluation/latency.json").write_text(json.dumps({name: {"latency_ms": 2.0} for name in both}))
+    (folder / "evaluation/training.csv").write_text("epoch,loss,accuracy\n1,0.9,0.5\n2,0.5,0.8\n")
+    (folder / "params.yaml").write_text(f"classes: {list(CLASSES)}\ntrain: {{seed: 7}}\n")
+    (folder / "dvc.lock").write_text("schema: '2.0'\n")
+    write_test_images(folder)
+    return folder
+
+
+def write_test_images(folder: Path) -> None:
+    manifest, answers, pairs = ["image,sha256"], ["sha256,actual,predicted"], ["actual,predicted"]
+    for number, label in enumerate(CLASSES):
+        (folder / f"data/{number}.png").write_bytes(png(number))
+        manifest.append(f"data/{number}.png,sha-{number}")
+        answers.append(f"sha-{number},{label},{label}")
+        pairs.append(f"{label},{label}")
+    (folder / "data/manifest.csv").write_text("\n".join(manifest) + "\n")
+    (folder / "evaluation/predictions.csv").write_text("\n".join(answers) + "\n")
+    (folder / "evaluation/confusion.csv").write_text("\n".join(pairs) + "\n")
+
+
+def trained(clone: Path, revision: str = "a" * 40) -> Trained:
+    return read_trained(clone, revision)
+
+
+def test_a_passing_run_becomes_a_candidate_that_answers_like_the_shipped_file(store: str, clone: Path) -> None:
+    recorded = record(store, clone.parent / "artifacts", trained(clone), PASSED, png(1))
+    assert (recorded.version, recorded.gate) == (1, "passed")
+    assert aliased(store, CANDIDATE) == 1
+    assert shipped_file(store, 1) == (clone / "models/model.tflite").read_bytes()
+    loaded = mlflow.pyfunc.load_model(f"models:/{MODEL}/1")
+    answer = loaded.predict(pd.DataFrame({"image": [png(0), png(2)]}))
+    shipped = Classifier(shipped_file(store, 1))
+    assert list(answer["label"]) == [CLASSES[0], CLASSES[2]]
+    assert answer.iloc[0][f"p_{CLASSES[0]}"] == shipped.classify(png(0)).probabilities[CLASSES[0]]
+    assert loaded.metadata.signature.inputs.input_names() == ["image"]
+    assert loaded.metadata.saved_input_example_info is not None
+
+
+def test_the_run_holds_parameters_metrics_plots_and_the_revision(store: str, clone: Path) -> None:
+    recorded = record(store, clone.parent / "artifacts", trained(clone), PASSED, png(1))
+    run = mlflow.get_run(recorded.run_id)
+    assert run.data.params["train.seed"] == "7"
+    assert run.data.metrics["int8.macro_sensitivity"] == 0.9
+    assert run.data.tags["revision"] == "a" * 40
+    names = {found.path for found in mlflow.artifacts.list_artifacts(run_id=recorded.run_id)}
+    assert {"confusion.png", "training.png", "params.yaml", "dvc.lock", "gate.json", "evaluation"} <= names
+
+
+def test_a_refused_run_is_kept_with_its_reason_and_not_registered(store: str, clone: Path) -> None:
+    recorded = record(store, clone.parent / "artifacts", trained(clone), REFUSED, png(1))
+    assert recorded.version is None
+    assert recorded.gate == "refused: macro_sensitivity_low: 0.5, wanted at least 0.9"
+    assert mlflow.get_run(recorded.run_id).data.tags["gate"] == recorded.gate
+    assert list_versions(store) == []
+    assert aliased(store, CANDIDATE) is None
+
+
+def test_recording_a_revision_again_changes_nothing(store: str, clone: Path) -> None:
+    first = record(store, clone.parent / "artifacts", trained(clone), PASSED, png(1))
+    again = record(store, clone.parent / "artifacts", trained(clone), PASSED, png(1))
+    other = record(store, clone.parent / "artifacts", trained(clone, "b" * 40), PASSED, png(1))
+    assert first == again
+    assert other.version == 2
+    assert [version.number for version in list_versions(store)] == [1, 2]
+
+
+def test_a_bundle_stays_what_it_was(store: str, clone: Path) -> None:
+    record(store, clone.parent / "artifacts", trained(clone), PASSED, png(1))
+    with pytest.raises(ConfigError, match="no release bundle"):
+        bundles.fetch(store, 1)
+    bundles.attach(store, 1, b"first")
+    bundles.attach(store, 1, b"second")
+    assert bundles.fetch(store, 1) == b"first"
+
+
+def test_the_champion_is_scored_on_todays_test_images(store: str, clone: Path) -> None:
+    assert champion_macro_sensitivity(store, clone, list(CLASSES)) is None
+    record(store, clone.parent / "artifacts", trained(clone), PASSED, png(1))
+    set_champion(store, 1)
+    assert aliased(store, CHAMPION) == 1
+    assert champion_macro_sensitivity(store, clone, list(CLASSES)) == 1.0
+    (clone / "data/0.png").write_bytes(png(1))  # an image that the champion takes for another class
+    assert champion_macro_sensitivity(store, clone, list(CLASSES)) == pytest.approx(2 / 3)
+    assert champion_macro_sensitivity(store, clone, ["other", "classes"]) is None
+
+
+def test_a_version_that_is_not_there_says_where_to_look(store: str, clone: Path) -> None:
+    with pytest.raises(ConfigError, match="hemaloop status"):
+        read_version(store, 3)
+    with pytest.raises(ConfigError, match="hemaloop status"):
+        set_champion(store, 3)
