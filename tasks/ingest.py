@@ -4,25 +4,12 @@ from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
 
-from hemaloop.errors import TransientError
 from tasks import ingest_steps as steps
+from tasks.retry import RETRY
 
-
-def try_again(task: Any, run: TaskRun, state: State[Any]) -> bool:
-    """Only what may pass by itself is tried again."""
-    return isinstance(state.result(raise_on_failure=False), TransientError)
-
-
-# A ledger decides what was done before, so nothing is cached.
-_options: dict[str, Any] = {
-    "retries": 3,
-    "retry_delay_seconds": [2, 10, 30],
-    "retry_condition_fn": try_again,
-    "cache_policy": NO_CACHE,
-    "persist_result": False,
-}
+# The ledger decides what was done before: nothing is cached.
+_options: dict[str, Any] = {**RETRY, "cache_policy": NO_CACHE}
 
 find_params = task(**_options, name="find-params")(steps.find_params)
 discover = task(**_options, name="discover")(steps.discover)

@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def seal(settings: Settings, params: Path, owner: str) -> list[SealedBatch]:
 def version(settings: Settings, params: Path, sealed: SealedBatch, owner: str) -> str:
     """Make a sealed batch a dataset revision; the commit. Again, it finds the same one."""
     bucket, staging = open_bucket(settings), _staging(settings)
-    uploads = {image.sha256: image for image in sealed.images}
+    uploads = {image.sha256 or "": image for image in sealed.images}
     batch = to_batch(sealed.images, sealed.links)
     revision = open_workspace(settings).version(
         batch, lambda image: staging.read(bucket, uploads[image.sha256]), read_section(params, "split", SplitParams)
@@ -121,15 +122,15 @@ def _image(upload: Upload) -> BatchImage:
     sidecar, place = upload.sidecar, parse_upload_key(upload.key)
     assert place is not None
     assert upload.sha256 is not None
-    return BatchImage(
-        sha256=upload.sha256,
-        suffix=place.suffix,
-        upload=upload.key,
-        origin=_origin(upload),
-        label=sidecar and sidecar.label,
-        labelled_by=sidecar and sidecar.labelled_by,
-        stain=sidecar and sidecar.stain,
-        um_per_px=sidecar and sidecar.um_per_px,
+    image = BatchImage(upload.sha256, place.suffix, upload.key, _origin(upload))
+    if sidecar is None:
+        return image
+    return replace(
+        image,
+        label=sidecar.label,
+        labelled_by=sidecar.labelled_by,
+        stain=sidecar.stain,
+        um_per_px=sidecar.um_per_px,
     )
 
 

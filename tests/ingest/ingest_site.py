@@ -1,0 +1,82 @@
+"""A whole installation for tests: a bucket, a repository with a DVC project, and a home."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from hemaloop.config import Settings, read_settings
+from hemaloop.protocol.documents import encode
+from hemaloop.protocol.keys import UploadKey, sidecar_key
+from hemaloop.protocol.sidecar import Sidecar
+from hemaloop.storage import Bucket
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+CAPTURED = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+
+
+def make_origin(folder: Path) -> Path:
+    """A bare repository with our params.yaml and an empty DVC project on main."""
+    work, origin = folder / "work", folder / "origin.git"
+    work.mkdir(parents=True)
+    (work / "params.yaml").write_bytes(PARAMS.read_bytes())
+    run = lambda *command: subprocess.run(command, cwd=work, check=True, capture_output=True)  # noqa: E731
+    run("git", "init", "-q", "-b", "main")
+    run(sys.executable, "-m", "dvc", "init", "-q")
+    run("git", "add", ".")
+    run("git", "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "-q", "-m", "Begin")
+    run("git", "clone", "-q", "--bare", str(work), str(origin))
+    return origin
+
+
+def environment(home: Path, bucket: Bucket, origin: Path) -> dict[str, str]:
+    """What the processes of this installation are told; the S3 server's address comes from AWS_*."""
+    return {
+        "HEMALOOP_HOME": str(home),
+        "HEMALOOP_BUCKET": bucket.url,
+        "HEMALOOP_REPOSITORY": str(origin),
+        "DVC_NO_ANALYTICS": "1",
+    }
+
+
+def settings_of(variables: Mapping[str, str]) -> Settings:
+    return read_settings({**os.environ, **variables})
+
+
+def upload(
+    bucket: Bucket,
+    capture: str,
+    data: bytes,
+    label: str | None = None,
+    sidecar: bytes | None = None,
+    suffix: str = ".jpg",
+    slide: str | None = None,
+) -> str:
+    """What a device does: the image, then its sidecar."""
+    key = str(UploadKey("pi-1", CAPTURED.date(), capture, suffix))
+    bucket.write(key, data)
+    said = Sidecar(hashlib.sha256(data).hexdigest(), "pi-1", CAPTURED + timedelta(hours=len(capture)), slide=slide)
+    said = Sidecar(**{**vars(said), "label": label, "labelled_by": "ana" if label else None})
+    bucket.write(sidecar_key(key), encode(said) if sidecar is None else sidecar)
+    return key
+
+
+def revision_files(origin: Path) -> dict[str, str]:
+    """Every file of main, by path."""
+    git = lambda *command: (
+        subprocess.run(
+            ["git", "-C", str(origin), *command], check=True, capture_output=True, text=True
+        ).stdout
+    )
+    names = git("ls-tree", "-r", "--name-only", "main").split()
+    return {name: git("show", f"main:{name}") for name in names}
+
+
+def commits(origin: Path) -> list[str]:
+    """Subjects and trailers of main, newest first."""
+    command = ["git", "-C", str(origin), "log", "--format=%B%x00", "main"]
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [message.strip() for message in found.split("\0") if message.strip()]
