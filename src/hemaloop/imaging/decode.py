@@ -27,19 +27,27 @@ def decode(data: bytes) -> Image:
     Raises:
         DataError: it is empty, no image, truncated, damaged, or larger than 100 megapixels.
     """
-    problem = container.read_container(data).problem
-    image = None if problem else decode_pixels(data)
+    image, problem = decode_pixels(data, container.read_container(data))
     if image is None:
-        raise DataError(_MESSAGES[problem or container.UNDECODABLE])
+        raise DataError(_MESSAGES[problem])
     return image
 
 
-def decode_pixels(data: bytes, shrink: int = 1) -> Image | None:
-    """Pixels of a file whose container was found good; None where they cannot be decoded.
+def decode_pixels(data: bytes, found: container.Container, shrink: int = 1) -> tuple[Image | None, str]:
+    """The pixels of a file whose container was read, or None and the problem.
 
     Args:
         shrink: 1, 2, 4 or 8; a JPEG is then decoded at that part of its size, for a part of the time.
     """
+    image = None if found.problem else _pixels(data, shrink)
+    if image is None:
+        return None, found.problem or container.UNDECODABLE
+    if found.format == "jpeg" and _is_filled(image, max(1, 8 // shrink)):
+        return None, container.TRUNCATED
+    return image, ""
+
+
+def _pixels(data: bytes, shrink: int) -> Image | None:
     flags = {
         1: cv2.IMREAD_COLOR_RGB,
         2: cv2.IMREAD_REDUCED_COLOR_2,
@@ -54,6 +62,16 @@ def decode_pixels(data: bytes, shrink: int = 1) -> Image | None:
         return None
     rgb: Image = image if shrink == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return rgb
+
+
+def _is_filled(image: Image, block: int) -> bool:
+    """Whether libjpeg made up the last block, because the data ended before it though an end marker followed.
+
+    It fills with exactly 128 in every channel; EXIF may have turned the last block to any corner.
+    """
+    ends = (slice(0, block), slice(-block, None))
+    corner = any(bool((image[rows, columns] == 128).all()) for rows in ends for columns in ends)
+    return corner and not bool((image == 128).all())
 
 
 def encode_jpeg(image: Image, quality: int = 90) -> bytes:

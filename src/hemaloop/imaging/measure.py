@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hemaloop.imaging.container import UNDECODABLE, read_container
+from hemaloop.imaging.container import read_container
 from hemaloop.imaging.decode import Image, decode_pixels
 from hemaloop.imaging.exif import find_private
 from hemaloop.imaging.fingerprint import fingerprint
@@ -43,11 +43,10 @@ class Measures:
 def measure(data: bytes) -> Measures:
     """Measure an encoded image. Never raises on its content: what is wrong is in `problem`."""
     found = read_container(data)
-    image = None if found.problem else decode_pixels(data, _shrink(found.width, found.height))
+    image, problem = decode_pixels(data, found, _shrink(found.width, found.height))
     known = (len(data), hashlib.sha256(data).hexdigest(), found.format)
     private = find_private(found.exif, found.xmp)
     if image is None:
-        problem = found.problem or UNDECODABLE
         return Measures(*known, problem, found.width, found.height, found.channels, private_exif=private)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     mean, deviation = cv2.meanStdDev(grey)
