@@ -1,0 +1,19 @@
+"""How long one image takes, fairly compared. No TensorFlow."""
+
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
+
+WARM_UP = 3  # runs that do not count
+
+
+def compare(runs: int, calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """Median milliseconds of each call; the calls take turns, so that a busy moment hits all alike."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for run in range(-WARM_UP, runs):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if run >= 0:
+                times[name].append((time.perf_counter() - start) * 1000)
+    return {name: median(values) for name, values in times.items()}

@@ -1,0 +1,103 @@
+"""models/*.tflite and the test images -> evaluation/{metrics.json, latency.json, *.csv}; needs no TensorFlow."""
+
+import csv
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hemaloop.config import read_classes, read_section
+from hemaloop.errors import DataError
+from hemaloop.inference.classifier import Classifier
+from hemaloop.model.latency import compare
+from hemaloop.model.parameters import EvaluateParams
+from hemaloop.model.prepared import TEST, Samples, read_prepared, write_rows
+from hemaloop.model.scoring import ClassScore, score, score_classes
+from hemaloop.stages.runner import run
+
+FILES = {"float": "float.tflite", "pruned": "pruned.tflite", "int8": "model.tflite"}
+SHIPPED = "int8"
+EVALUATION = Path("evaluation")
+DIGITS = 6  # of figures: enough to tell two models apart, few enough to read
+
+Probabilities = npt.NDArray[np.float32]
+
+
+def main() -> None:
+    params = read_section(Path("params.yaml"), "evaluate", EvaluateParams)
+    classes = read_classes(Path("params.yaml"))
+    prepared = read_prepared(Path("data/prepared"))
+    test = prepared.side(TEST, classes)
+    contents = {name: Path("models", file).read_bytes() for name, file in FILES.items()}
+    models = {name: _load(content, classes, prepared.size_px) for name, content in contents.items()}
+    answers = {
+        name: np.concatenate([model.probabilities(batch) for batch in test.batches(64)])
+        for name, model in models.items()
+    }
+    EVALUATION.mkdir(exist_ok=True)
+    sizes = {name: len(content) for name, content in contents.items()}
+    _write_json("metrics", {name: _figures(test, answers[name], sizes[name], params) for name in FILES})
+    _write_json("latency", _latency(models, test, params.latency_runs))
+    _write_answers(test, answers[SHIPPED], classes)
+    scores = score_classes(test.labels, answers[SHIPPED].argmax(axis=1), classes)
+    write_rows(EVALUATION / "classes.csv", scores, ClassScore)
+    _tell(scores, len(test))
+
+
+def _load(content: bytes, classes: Sequence[str], size_px: int) -> Classifier:
+    model = Classifier(content, threads=1)
+    if model.metadata.classes != tuple(classes) or model.metadata.size_px != size_px:
+        raise DataError("models/ were made with other classes or another size: run `dvc repro`")
+    return model
+
+
+def _figures(test: Samples, probabilities: Probabilities, size: int, params: EvaluateParams) -> dict[str, Any]:
+    groups = [image.group for image in test.images]
+    scores = score(test.labels, probabilities, groups, params.bootstrap_rounds, params.seed)
+    return dataclasses.asdict(scores) | {"bytes": size}
+
+
+def _latency(models: Mapping[str, Classifier], test: Samples, runs: int) -> dict[str, dict[str, float]]:
+    """Milliseconds per image on this machine, one thread; kept apart, for no other figure differs between machines."""
+    image = test.take(np.array([0]))
+    calls = {name: partial(model.probabilities, image) for name, model in models.items()}
+    return {name: {"latency_ms": value} for name, value in compare(runs, calls).items()}
+
+
+def _write_json(name: str, figures: dict[str, dict[str, Any]]) -> None:
+    rounded = {
+        model: {key: round(value, DIGITS) if isinstance(value, float) else value for key, value in values.items()}
+        for model, values in figures.items()
+    }
+    (EVALUATION / f"{name}.json").write_text(json.dumps(rounded, indent=2) + "\n")
+
+
+def _write_answers(test: Samples, probabilities: Probabilities, classes: Sequence[str]) -> None:
+    """What the shipped file said: predictions.csv with all that is known, confusion.csv as `dvc plots` reads it."""
+    with (EVALUATION / "predictions.csv").open("w", newline="") as predictions:
+        writer = csv.writer(predictions, lineterminator="\n")
+        writer.writerow(["sha256", "group", "side", "actual", "predicted", *(f"p_{label}" for label in classes)])
+        for image, row in zip(test.images, probabilities, strict=True):
+            shares = [f"{value:.{DIGITS}f}" for value in row]
+            writer.writerow([image.sha256, image.group, image.side, image.label, classes[int(row.argmax())], *shares])
+    with (EVALUATION / "confusion.csv").open("w", newline="") as confusion:
+        writer = csv.writer(confusion, lineterminator="\n")
+        writer.writerow(["actual", "predicted"])
+        for image, row in zip(test.images, probabilities, strict=True):
+            writer.writerow([image.label, classes[int(row.argmax())]])
+
+
+def _tell(scores: Sequence[ClassScore], images: int) -> None:
+    print(f"evaluated on {images} test images")
+    absent = [score.label for score in scores if score.images == 0]
+    if absent:
+        print(f"no test image of {', '.join(absent)}: the figures speak of the other classes alone")
+
+
+if __name__ == "__main__":
+    run(main)
