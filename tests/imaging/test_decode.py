@@ -76,6 +76,7 @@ def test_what_is_no_image_is_refused_by_name(data: bytes, message: str) -> None:
 def test_a_damaged_png_is_refused() -> None:
     data = bytearray(png(decode(smear())))
     data[len(data) // 2] ^= 0xFF
+    assert read_container(bytes(data)).problem == container.UNDECODABLE
     with pytest.raises(DataError, match="damaged"):
         decode(bytes(data))
 

@@ -54,6 +54,12 @@ def test_everything_found_is_said() -> None:
     assert find_private([both], [b"<exif:GPSLatitude>41</exif:GPSLatitude>"]) == "gps, serial number, name"
 
 
+def test_a_directory_cut_anywhere_is_read_as_far_as_it_goes() -> None:
+    whole = tiff({0x0110: b"a camera", 0xA431: b"12345678\0"}, in_exif=True)
+    found = [find_private([whole[:length]], []) for length in range(len(whole) + 1)]
+    assert set(found) == {"", "serial number"}
+
+
 @given(st.binary(max_size=300), st.sampled_from([b"II*\0", b"MM\0*"]))
 def test_no_bytes_make_reading_fail(data: bytes, start: bytes) -> None:
     assert set(find_private([start + data], [data]).split(", ")) <= {"", "gps", "serial number", "name"}

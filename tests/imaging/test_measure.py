@@ -91,6 +91,13 @@ def test_an_empty_field_has_no_foreground() -> None:
     assert measure(encode_jpeg(np.full((300, 400, 3), 225, np.uint8))).focus < 1
 
 
+def test_a_dimmer_lamp_changes_brightness_and_not_the_foreground() -> None:
+    image = decode(smear())
+    bright, dim = measure(png(image)), measure(png((image * 0.7).astype(np.uint8)))
+    assert dim.brightness == pytest.approx(0.7 * bright.brightness, rel=0.01)
+    assert dim.foreground == pytest.approx(bright.foreground, abs=0.02)
+
+
 def test_focus_is_the_same_for_the_same_picture_at_twice_its_size() -> None:
     image = decode(smear())
     large = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)

@@ -43,7 +43,9 @@ def test_a_batch_gives_the_very_answers_of_its_images_alone(dtype: str) -> None:
 
 
 def test_threads_that_share_a_model_do_not_mix_their_answers() -> None:
-    model, batch = classifier("float32"), pixels(40)
+    size_px = 128  # large enough that threads meet inside the model
+    model = Classifier(attach(mean_model("float32", size_px=size_px), ModelMetadata(COLOURS, size_px)))
+    batch = np.random.default_rng(3).integers(0, 256, (100, size_px, size_px, 3), np.uint8)
     alone = model.probabilities(batch)
     with ThreadPoolExecutor(4) as pool:
         shared = list(pool.map(lambda image: model.probabilities(image[np.newaxis])[0], batch))
