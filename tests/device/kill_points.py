@@ -1,10 +1,11 @@
 """Run an operation again and again, each time killed (SIGKILL) at a later change of the disk.
 
-    python kill_points.py update|round TEMPLATE WORK
+    python kill_points.py update|round TEMPLATE WORK STEP
 
 TEMPLATE holds pi-1/ (a home) and bucket/ (a folder). For each point, WORK/<point>/ is a copy of it in which the
-operation was killed. Prints the number of points. Python tells of each change by an audit event, so the real code
-runs on the real disk. SQLite's own writes are not told of: a kill falls between its transactions.
+operation was killed; the next point is STEP changes later. Prints the first point that it did not reach.
+Python tells of each change by an audit event, so the real code runs on the real disk. SQLite's own writes are not
+told of: a kill falls between its transactions.
 """
 
 import os
@@ -24,10 +25,9 @@ CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "shut
 
 
 def main() -> None:
-    operation, template, work = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    point, ended = 0, False
+    operation, template, work, step = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+    point, ended = 1, False
     while not ended:
-        point += 1
         shutil.copytree(template, work / str(point), symlinks=True)
         child = os.fork()
         if child == 0:
@@ -36,6 +36,7 @@ def main() -> None:
             _run(operation, Path.cwd())
             os._exit(0)
         ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != -signal.SIGKILL
+        point += 0 if ended else step
     sys.stdout.write(str(point))
 
 
