@@ -67,3 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _refuse(error: HemaloopError) -> int:
     print(f"hemaloop: {error}", file=sys.stderr)
     return error.exit_code
+
+
+if __name__ == "__main__":
+    main()
