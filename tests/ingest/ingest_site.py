@@ -23,7 +23,10 @@ def make_origin(folder: Path) -> Path:
     work, origin = folder / "work", folder / "origin.git"
     work.mkdir(parents=True)
     (work / "params.yaml").write_bytes(PARAMS.read_bytes())
-    run = lambda *command: subprocess.run(command, cwd=work, check=True, capture_output=True)  # noqa: E731
+
+    def run(*command: str) -> None:
+        subprocess.run(command, cwd=work, check=True, capture_output=True)
+
     run("git", "init", "-q", "-b", "main")
     run(sys.executable, "-m", "dvc", "init", "-q")
     run("git", "add", ".")
@@ -66,17 +69,15 @@ def upload(
 
 def revision_files(origin: Path) -> dict[str, str]:
     """Every file of main, by path."""
-    git = lambda *command: (
-        subprocess.run(
-            ["git", "-C", str(origin), *command], check=True, capture_output=True, text=True
-        ).stdout
-    )
-    names = git("ls-tree", "-r", "--name-only", "main").split()
-    return {name: git("show", f"main:{name}") for name in names}
+    names = _git(origin, "ls-tree", "-r", "--name-only", "main").split()
+    return {name: _git(origin, "show", f"main:{name}") for name in names}
 
 
 def commits(origin: Path) -> list[str]:
     """Subjects and trailers of main, newest first."""
-    command = ["git", "-C", str(origin), "log", "--format=%B%x00", "main"]
-    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = _git(origin, "log", "--format=%B%x00", "main")
     return [message.strip() for message in found.split("\0") if message.strip()]
+
+
+def _git(origin: Path, *command: str) -> str:
+    return subprocess.run(["git", "-C", str(origin), *command], check=True, capture_output=True, text=True).stdout

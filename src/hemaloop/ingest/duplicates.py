@@ -31,7 +31,7 @@ def find_original(connection: Connection, sha256: str, phash: str, bits: int) ->
 
 def remember(connection: Connection, upload: int, phash: str, bits: int) -> None:
     """Let later uploads find this accepted one."""
-    rows = [{"bits": bits, "band": band, "value": value, "upload": upload} for band, value in bands(phash, bits)]
+    rows = [{"bits": bits, "band": band, "value": f"{value:x}", "upload": upload} for band, value in bands(phash, bits)]
     connection.execute(insert(fingerprints), rows)
 
 
@@ -49,7 +49,7 @@ def use_bits(connection: Connection, bits: int) -> None:
 def _candidates(connection: Connection, phash: str, bits: int) -> list[tuple[int, str]]:
     """Accepted uploads that share a band."""
     shares = or_(
-        *((fingerprints.c.band == band) & (fingerprints.c.value == value) for band, value in bands(phash, bits))
+        *((fingerprints.c.band == band) & (fingerprints.c.value == f"{value:x}") for band, value in bands(phash, bits))
     )
     query = (
         select(fingerprints.c.upload, uploads.c.phash)

@@ -80,7 +80,7 @@ fingerprints = Table(
     metadata,
     Column("bits", Integer, primary_key=True),
     Column("band", Integer, primary_key=True),
-    Column("value", BigInteger, primary_key=True),
+    Column("value", String, primary_key=True),  # hexadecimal: a band of 64 bits is no SQL integer
     Column("upload", ForeignKey("uploads.id"), primary_key=True),
 )
 
