@@ -1,12 +1,16 @@
 """A batch: accepted uploads sealed together, immutable, named by what it holds."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hemaloop.errors import DataError
 
 ID_DIGITS = 16
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SUFFIX = re.compile(r"\.(jpg|jpeg|png)")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,10 @@ class BatchImage:
     stain: str | None = None
     um_per_px: float | None = None  # micrometres per pixel
 
+    def __post_init__(self) -> None:
+        if not _SHA256.fullmatch(self.sha256) or not _SUFFIX.fullmatch(self.suffix):
+            raise DataError(f"upload {self.upload}: {self.name!r}: wanted a sha256 and .jpg, .jpeg or .png")
+
     @property
     def name(self) -> str:
         return f"{self.sha256}{self.suffix}"
@@ -46,6 +54,10 @@ class Link:
     origin: Origin  # of the refused upload
     sha256: str  # of the accepted image, in this batch or an older one
     reason: str  # a few words: "near-duplicate at distance 3 of 64"
+
+    def __post_init__(self) -> None:
+        if not _SHA256.fullmatch(self.sha256):
+            raise DataError(f"link {self.reason!r} of {self.origin.device}: wanted a sha256, got {self.sha256!r}")
 
     @property
     def line(self) -> str:

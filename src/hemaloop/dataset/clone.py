@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from hemaloop.dataset.commands import Commands
+from hemaloop.dataset.failures import failure
 from hemaloop.errors import ConfigError, TransientError
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,8 @@ PUSH_TRIES = 5  # each one after somebody else's push
 _MARK = "hemaloop-workspace"  # in .git: this clone is ours to reset
 # Left by a git that was killed; nobody else works here while we hold the lock.
 _STALE = ("*.lock", "refs/heads/*.lock", "refs/remotes/origin/*.lock", "rebase-merge", "rebase-apply")
+# What git says when somebody else has pushed meanwhile, or pushes now.
+_FASTER = ("fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref", "incorrect old value")
 
 # reflink and hard link cost no space; a file of ours is replaced, never written into, so a link is safe.
 _LOCAL_CONFIG = """\
@@ -80,12 +83,11 @@ class Clone:
         ended = self.run.try_git("push", "--quiet", "origin", f"{BRANCH}:{BRANCH}")
         if ended.code == 0:
             return True
-        if any(word in ended.output for word in ("fetch first", "non-fast-forward", "cannot lock ref", "stale info")):
-            log.info("somebody else pushed to %s first: taking theirs, and trying again", self._origin)
-            self.fetch()
-            return False
-        self.run.git("push", "--quiet", "origin", f"{BRANCH}:{BRANCH}")  # again, for its error
-        return True
+        if not any(words in ended.output for words in _FASTER):
+            raise failure("git push", ended.output)
+        log.info("somebody else pushed to %s first: taking theirs, and trying again", self._origin)
+        self.fetch()
+        return False
 
     def _make(self) -> None:
         if self.folder.exists() and any(self.folder.iterdir()):
@@ -143,7 +145,7 @@ class Clone:
         for _ in range(PUSH_TRIES):
             if _remote_url(self.folder / ".dvc" / "config") == self._remote:
                 return
-            self.run.dvc("remote", "add", "--quiet", "--default", "--force", REMOTE, self._remote)
+            self.run.dvc("remote", "add", "--default", "--force", REMOTE, self._remote)
             self.run.git("add", "--", ".dvc/config")
             self.commit(f"Say where the images are kept: {self._remote}")
             if self.push():

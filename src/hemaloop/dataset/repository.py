@@ -120,7 +120,7 @@ class Workspace:
             clone.run.git("add", "--update")
             clone.run.git("add", "--", *(name for name in _PUBLISHED if (clone.folder / name).exists()))
             if clone.staged():
-                clone.run.dvc("push", "--quiet", "dvc.yaml")
+                clone.run.dvc("push", "dvc.yaml")
                 clone.commit(_message(message, trailers))
             return _push_rebased(clone, self._origin)
 
@@ -154,8 +154,8 @@ def _store(clone: Clone, batch: Batch, read: Read) -> bytes:
         for _ in readers.map(lambda image: _write(folder / image.name, image, read), batch.images):
             pass
     target = f"{BATCHES}/{batch.id}"
-    clone.run.dvc("add", "--quiet", target)
-    clone.run.dvc("push", "--quiet", f"{target}.dvc")
+    clone.run.dvc("add", target)
+    clone.run.dvc("push", f"{target}.dvc")
     return (clone.folder / f"{target}.dvc").read_bytes()
 
 

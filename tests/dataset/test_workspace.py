@@ -1,0 +1,179 @@
+"""Batches become revisions, with real git and real DVC."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from a_project import Project, git
+from some_images import PARAMS, batch, image, read
+
+from hemaloop.dataset.batch import Batch, BatchImage, Link
+from hemaloop.dataset.manifest import assemble
+from hemaloop.dataset.repository import Workspace
+from hemaloop.embedded import free_port
+from hemaloop.errors import ConfigError, DataError, TransientError
+from hemaloop.storage import Bucket
+
+pytestmark = pytest.mark.slow
+
+CLASSES = ("lymphocyte", "monocyte")
+
+
+def run(folder: Path, *arguments: str) -> str:
+    """What a person types, with this Python first in the PATH."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, env=os.environ | {"PATH": path})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_scientists_clone_finds_what_the_bot_built_and_nothing_to_do(bare: Project, bucket: Bucket) -> None:
+    project = replace(bare, remote=f"{bucket.url}/dvc")
+    workspace, given = project.workspace(), batch("one")
+    revision = workspace.version(given, read, PARAMS)
+    assert (revision.batch, revision.images) == (given.id, 12)
+    assert workspace.find(given.id) == revision.commit == project.log()[0]
+    workspace.reproduce("assemble")
+    project.change("params.yaml", "classes:", "# known\nclasses:")
+    published = workspace.publish("Assemble", {"Run": "7"})
+    assert published == project.log()[0] == workspace.publish("Assemble", {"Run": "7"})
+    assert git(project.origin, "log", "-1", "--format=%an %(trailers)", "main").strip() == "hemaloop bot Run: 7"
+
+    clone = project.clone("scientist")
+    run(clone, "dvc", "pull")
+    assert "didn't change, skipping" in run(clone, "dvc", "repro")
+    assert not git(clone, "status", "--porcelain")
+    assert "# known" in (clone / "params.yaml").read_text()
+    assert (clone / "data/manifest.csv").read_text() == (workspace.folder / "data/manifest.csv").read_text()
+    assert len((clone / "data/manifest.csv").read_text().splitlines()) == 13
+
+
+def test_sides_are_decided_again_when_somebody_was_faster_and_no_older_image_is_needed(project: Project) -> None:
+    """The slide's side would be train, had nobody else added images meanwhile."""
+    mine = Batch((image("mine", "slide-p"),))
+    theirs = Batch((*(image(f"many-{n}", "slide-q") for n in range(3)), image("theirs", "slide-p")))
+
+    def read_while_somebody_pushes(wanted: BatchImage) -> bytes:
+        project.workspace("other", "other-cache").version(theirs, read, PARAMS)
+        return read(wanted)
+
+    workspace = project.workspace()
+    workspace.version(mine, read_while_somebody_pushes, PARAMS)
+    folder = workspace.folder / "data/batches"
+    assert {path.name for path in folder.glob("*/")} == {mine.id}
+    with pytest.raises(DataError, match=r"4 of 4 images are not here.*`dvc pull`"):
+        assemble(folder, CLASSES)
+    workspace.pull()
+    sides = {row.side for row in assemble(folder, CLASSES).rows if row.slide == "slide-p"}
+    assert sides in ({"validation"}, {"test"})
+    assert len(project.log("^Batch: ")) == 2
+
+
+def test_links_alone_are_a_revision(project: Project) -> None:
+    link = Link(image("refused", "another").origin, "0" * 64, "near-duplicate")
+    revision = project.workspace().version(Batch((), (link,)), read, PARAMS)
+    assert revision.images == 0
+    assert f"slide:another,{link.sha256},near-duplicate" in project.show(f"data/batches/{revision.batch}.links.csv")
+
+
+def test_a_bucket_that_is_away_is_worth_another_try_and_a_wrong_secret_is_not(
+    project: Project, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = replace(project, remote=f"{bucket.url}/dvc").workspace()
+    with monkeypatch.context() as away:
+        away.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+        with pytest.raises(TransientError, match=r"(?s)dvc push .* failed.*try again later"):
+            workspace.version(batch("one", images=1), read, PARAMS)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with pytest.raises(ConfigError, match=r"(?s)dvc push .* failed.*AWS_"):
+        workspace.version(batch("one", images=1), read, PARAMS)
+    assert not project.log("^Batch: ")
+
+
+def test_the_same_batch_from_two_workspaces_is_one_commit(project: Project) -> None:
+    given, commits = batch("one", images=3), []
+
+    def read_while_the_other_is_faster(wanted: BatchImage) -> bytes:
+        if not commits:
+            commits.append(project.workspace("other").version(given, read, PARAMS).commit)
+        return read(wanted)
+
+    commits.append(project.workspace().version(given, read_while_the_other_is_faster, PARAMS).commit)
+    assert len(project.log(f"^Batch: {given.id}")) == len(set(commits)) == 1
+
+
+def test_an_upload_that_has_changed_is_refused(project: Project) -> None:
+    with pytest.raises(DataError, match=r"upload uploads/.*one-0.jpg: wanted sha256 .* it has changed"):
+        project.workspace().version(batch("one", images=1), lambda _: b"something else", PARAMS)
+    assert not project.log("^Batch: ")
+
+
+def test_a_stage_runs_the_code_of_its_clone_and_its_message_arrives(project: Project) -> None:
+    project.change("src/hemaloop/dataset/manifest.py", "holds no images", "is empty, says the clone")
+    workspace = project.workspace()
+    workspace.synchronise()
+    with pytest.raises(DataError, match=r"^stage assemble: data/batches is empty, says the clone.*`make demo`$"):
+        workspace.reproduce("assemble")
+
+
+def test_wrong_origins_are_wrong_settings(project: Project, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not exist"):
+        replace(project, origin=tmp_path / "absent.git").workspace().synchronise()
+    project.workspace().synchronise()
+    git(tmp_path, "clone", "-q", "--bare", str(project.origin), "another.git")
+    with pytest.raises(ConfigError, match=r"is a clone of .*origin.git, not of .*another.git"):
+        replace(project, origin=tmp_path / "another.git").workspace().synchronise()
+
+
+def test_a_persons_clone_is_never_reset(project: Project) -> None:
+    clone = project.clone("workspace")
+    (clone / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="a clone that hemaloop did not make"):
+        project.workspace().synchronise()
+    assert (clone / "notes.txt").read_text() == "mine"
+
+
+def test_a_checkout_that_is_no_bare_repository_is_refused(project: Project, tmp_path: Path) -> None:
+    checkout = project.clone("checkout")
+    before = git(checkout, "rev-parse", "HEAD")
+    workspace = Workspace(tmp_path / "workspace", str(checkout), project.remote)
+    link = Link(image("refused", "another").origin, "0" * 64, "near-duplicate")
+    with pytest.raises(ConfigError, match="bare repository"):
+        workspace.version(Batch((), (link,)), read, PARAMS)
+    assert git(checkout, "rev-parse", "HEAD") == before
+
+
+def test_one_writer_at_a_time(project: Project, held: Path) -> None:
+    with pytest.raises(TransientError, match="another process has been writing"):
+        project.workspace(lock_seconds=0.2).synchronise()
+
+
+@pytest.fixture
+def held(project: Project) -> Iterator[Path]:
+    lock = project.folder / "workspace.lock"
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield lock
+
+
+def test_what_was_left_behind_is_no_part_of_the_next_revision(project: Project) -> None:
+    workspace, given = project.workspace(), batch("one", images=2)
+    workspace.synchronise()
+    batches = workspace.folder / "data/batches"
+    (batches / "feed").mkdir()
+    (batches / "feed/1.jpg").write_bytes(b"never finished")
+    (batches / "feed.csv").write_text("never committed")
+    (workspace.folder / "params.yaml").write_text("edited")
+    (workspace.folder / ".git/index.lock").touch()
+    workspace.version(given, read, PARAMS)
+    assert sorted(project.files()) == [f"data/batches/{name}" for name in (".gitignore", *_names(given))]
+    assert not (batches / "feed").exists()
+
+
+def _names(given: Batch) -> tuple[str, str]:
+    return (f"{given.id}.csv", f"{given.id}.dvc")
