@@ -1,10 +1,10 @@
 """Publish what approvers have signed, and keep the signatures of the server fresh."""
 
-import logging
 from pathlib import Path
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from prefect.logging import get_run_logger
 
 from hemaloop.config import read_section, read_settings
 from hemaloop.embedded import bucket_environment
@@ -12,10 +12,8 @@ from hemaloop.release.parameters import ReleaseParams
 from hemaloop.release.status import warnings
 from tasks.release import find_pending, mirror_champion, publish_approved, read_status, refresh_metadata
 
-log = logging.getLogger(__name__)
 
-
-@flow
+@flow(name="release")
 def release(params: str = "params.yaml") -> int | None:
     """Publish the version whose approvals suffice; MLflow's champion is what the channel names.
 
@@ -26,17 +24,17 @@ def release(params: str = "params.yaml") -> int | None:
     with bucket_environment(read_settings()):
         waiting = find_pending()
         if waiting is not None and waiting.missing:
-            log.warning(waiting.shortfall)
-        elif waiting is not None:
+            get_run_logger().warning(waiting.shortfall)
+        elif waiting is not None or section.channel in read_status().channels:
+            # With nothing waiting it finishes what a killed run left, if anything.
             publish_approved(section)
         version = read_status().channels.get(section.channel)
-        # Also with nothing new: whoever was killed after publishing left the alias behind.
         if version is not None:
             mirror_champion(version)
     return version
 
 
-@flow
+@flow(name="refresh")
 def refresh(params: str = "params.yaml") -> list[str]:
     """A new timestamp, and snapshot and channels in good time.
 
@@ -48,7 +46,7 @@ def refresh(params: str = "params.yaml") -> list[str]:
         refresh_metadata(section)
         lines = warnings(read_status(), section.expiries)
     for line in lines:
-        log.warning(line)
+        get_run_logger().warning(line)
     if lines:
         create_markdown_artifact(
             "\n".join(f"- {line}" for line in lines), key="signatures-expire", description="Signatures that expire"

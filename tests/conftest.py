@@ -22,7 +22,7 @@ def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         os.environ.update(before)
 
 
-@pytest.fixture()
+@pytest.fixture
 def bucket(bucket_server: Server) -> Bucket:
     """An empty s3:// bucket of its own."""
     bucket = Bucket(f"s3://test-{uuid.uuid4().hex[:12]}")
@@ -48,3 +48,12 @@ def test_images() -> Path:
     if not folder:
         pytest.skip("HEMALOOP_TEST_DATA is not set: no real images")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def prefect_harness() -> Iterator[None]:
+    """A Prefect server of the session's own, for flows; it takes half a minute to start."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=180):
+        yield

@@ -2,19 +2,21 @@
 
 import copy
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from release_site import PEOPLE, CutError, DyingBucket, Site, bundle, now
-from tuf.api.metadata import TargetFile
+from tuf.api.metadata import Metadata, Root, TargetFile
 
 from hemaloop.errors import ConfigError, GateRefused, UntrustedError
+from hemaloop.protocol.documents import decode, encode
 from hemaloop.release import pending as proposals
 from hemaloop.release.approval import approve, pending, withdraw
 from hemaloop.release.ceremony import hold_ceremony
-from hemaloop.release.metadata import read_state
-from hemaloop.release.pending import Statement, payload_of, propose, sign_statement
+from hemaloop.release.metadata import read_state, sign
+from hemaloop.release.pending import Approval, Statement, payload_of, propose, sign_statement
 from hemaloop.release.publish import publish
 from hemaloop.release.signers import load_key, new_signer, write_key
 
@@ -119,14 +121,20 @@ def test_a_strangers_key_is_refused_and_the_message_names_whose_keys_count(site:
 
 
 def test_an_approver_trusts_their_own_root_and_not_the_buckets(folder_site: Site, tmp_path: Path) -> None:
-    site = folder_site
-    evil = tmp_path / "evil"
+    """A thief's root that names the approver too would turn an honest signature into one over the thief's models."""
+    site, evil = folder_site, tmp_path / "evil"
     for found in list(site.bucket.list("releases/")):
         site.bucket.delete(found.key)
     hold_ceremony(site.bucket, evil / "offline", evil / "online", PEOPLE, 1, now())
+    root = Metadata[Root].from_bytes((evil / "offline" / "root.json").read_bytes()).signed
+    root.add_key(load_key(site.approver("anna")).public_key, "targets")
+    forged = sign(root, [load_key(evil / "offline" / "root-anna.pem")])
+    site.bucket.write("releases/metadata/1.root.json", forged.data)
 
-    with pytest.raises(UntrustedError):
+    with pytest.raises(UntrustedError, match="timestamp cannot be trusted"):
         site.approve(1, ["anna"])
+    (site.offline / "root.json").unlink()
+    assert site.approve(1, ["anna"]).people == ("anna",)  # so keep root.json beside the key
 
 
 def test_person_and_reason_cannot_be_changed_in_the_bucket(folder_site: Site) -> None:
@@ -134,6 +142,16 @@ def test_person_and_reason_cannot_be_changed_in_the_bucket(folder_site: Site) ->
     site.approve(1, ["anna"])
     (key,) = [o.key for o in site.bucket.list(proposals.PENDING) if "/approvals/" in o.key]
     site.bucket.write(key, site.bucket.read(key).replace(b"looks good", b"looks bad!"))
+
+    assert pending(site.bucket) is None
+
+
+def test_an_approval_without_its_signature_does_not_count(folder_site: Site) -> None:
+    site = folder_site
+    site.approve(1, ["anna"])
+    (key,) = [o.key for o in site.bucket.list(proposals.PENDING) if "/approvals/" in o.key]
+    approval = decode(site.bucket.read(key), Approval)
+    site.bucket.write(key, encode(replace(approval, signature="00" * 64)))
 
     assert pending(site.bucket) is None
 

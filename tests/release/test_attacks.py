@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from release_site import CutError, Device, DyingBucket, Site, bundle, now
@@ -11,11 +12,11 @@ from tuf.api.exceptions import (
     LengthOrHashMismatchError,
     UnsignedMetadataError,
 )
-from tuf.api.metadata import TargetFile
+from tuf.api.metadata import TargetFile, Targets
 
 from hemaloop.errors import ConfigError, GateRefused, UntrustedError
 from hemaloop.release.channels import write_channel
-from hemaloop.release.metadata import METADATA, TIMESTAMP, State, read_state, sign, target_key
+from hemaloop.release.metadata import CHANNELS, METADATA, TIMESTAMP, State, read_state, sign, target_key, verified
 from hemaloop.release.online import advance, next_channels
 from hemaloop.release.parameters import EXPIRIES
 from hemaloop.release.publish import move_channel, publish, refresh, rotate, status
@@ -139,7 +140,7 @@ def test_a_device_that_saw_a_thiefs_snapshot_recovers_after_rotate(site: Site, d
     under_sign(site, 3, [])
     with pytest.raises(UnsignedMetadataError):
         device.channel()
-    stolen = load_key(site.online / "timestamp.pem")
+    stolen, stolen_channels = load_key(site.online / "timestamp.pem"), load_key(site.online / "channels.pem")
 
     found = rotate(site.bucket, _everyone(site), site.online, now())
 
@@ -153,6 +154,9 @@ def test_a_device_that_saw_a_thiefs_snapshot_recovers_after_rotate(site: Site, d
     assert device.channel() == 3
 
     # What the thief signs from now on counts for nothing.
+    state = read_state(site.bucket)
+    with pytest.raises(UntrustedError, match="signed by 0/1"):
+        verified(sign(state.channels.signed, [stolen_channels]).data, Targets, state.targets.signed, CHANNELS)
     site.bucket.write(TIMESTAMP, sign(read_state(site.bucket).timestamp.signed, [stolen]).data)
     with pytest.raises(UnsignedMetadataError):
         device.channel()
@@ -216,7 +220,7 @@ def test_anothers_online_keys_are_refused(folder_site: Site) -> None:
         refresh(site.bucket, site.online, now())
 
 
-def _everyone(site: Site) -> list:
+def _everyone(site: Site) -> list[Path]:
     return [*site.root_keys("anna", "chloe"), site.approver("anna"), site.approver("chloe")]
 
 
