@@ -165,6 +165,9 @@ def test_what_was_left_behind_is_no_part_of_the_next_revision(project: Project) 
     workspace, given = project.workspace(), batch("one", images=2)
     workspace.synchronise()
     batches = workspace.folder / "data/batches"
+    (batches / given.id).mkdir()
+    (batches / given.id / given.images[0].name).write_bytes(read(given.images[0])[:50])
+    (batches / given.id / "stray.jpg").write_bytes(b"of nobody")
     (batches / "feed").mkdir()
     (batches / "feed/1.jpg").write_bytes(b"never finished")
     (batches / "feed.csv").write_text("never committed")
@@ -173,6 +176,8 @@ def test_what_was_left_behind_is_no_part_of_the_next_revision(project: Project) 
     workspace.version(given, read, PARAMS)
     assert sorted(project.files()) == [f"data/batches/{name}" for name in (".gitignore", *_names(given))]
     assert not (batches / "feed").exists()
+    stored = {path.name: path.read_bytes() for path in (batches / given.id).iterdir()}
+    assert stored == {one.name: read(one) for one in given.images}
 
 
 def _names(given: Batch) -> tuple[str, str]:
