@@ -197,22 +197,25 @@ def test_of_two_new_duplicates_the_earlier_key_stays() -> None:
         settle(ledger, bucket, [measured_as(u.id, u.key, 1) for u in reversed(claimed)], {}, "a", 6, LATER)
         states = everything(ledger, bucket)
         assert [states[key] for key in sorted(states)] == [State.ACCEPTED, State.DUPLICATE]
+        assert ledger.history(max(states))[0].upload.reason == "the same bytes"
 
 
-def test_a_link_goes_with_the_first_batch_after_its_original() -> None:
-    with small_site(images=3) as (ledger, bucket):
+def test_a_link_goes_with_the_first_batch_after_its_original_and_with_no_other() -> None:
+    with small_site(images=4) as (ledger, bucket):
         discover(ledger, bucket, 0, LATER, "watch")
-        a, b, c = claim(ledger, bucket.url, "a", 3, 600, LATER)
-        names = iter(("first", "second"))
+        a, b, c, d = claim(ledger, bucket.url, "a", 4, 600, LATER)
+        names = iter(("first", "second", "third"))
         settle(ledger, bucket, [measured_as(a.id, a.key, 1)], {}, "a", 6, LATER)
         assert seal(ledger, 9, lambda *_: next(names), "s", LATER) == "first"
         settle(ledger, bucket, [measured_as(b.id, b.key, 1)], {}, "a", 6, LATER)
         assert seal(ledger, 9, lambda *_: next(names), "s", LATER) is None
         settle(ledger, bucket, [measured_as(c.id, c.key, 2)], {}, "a", 6, LATER)
         assert seal(ledger, 9, lambda *_: next(names), "s", LATER) == "second"
-        first, second = unversioned(ledger)
+        settle(ledger, bucket, [measured_as(d.id, d.key, 3)], {}, "a", 6, LATER)
+        assert seal(ledger, 9, lambda *_: next(names), "s", LATER + timedelta(hours=1)) == "third"
+        first, second, third = unversioned(ledger)
         assert [link.original for link in second.links] == [a.key]
-        assert first.links == ()
+        assert first.links == third.links == ()
 
 
 def test_what_holds_no_image_cannot_be_released() -> None:
