@@ -1,5 +1,6 @@
 """The ledger: no upload leaves a final state but by a person, and no two runs hold one upload."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -111,7 +112,7 @@ def happen(ledger: Ledger, bucket: Bucket, held: dict[str, tuple], event: tuple)
                 mark_versioned(ledger, batch, "c0ffee", "versioner", LATER)
         case ("release", number):
             for upload in ledger.quarantined()[number : number + 1]:
-                release(ledger, bucket, upload.key, "ana", "it is fine", 6, LATER)
+                release(ledger, bucket, upload.key, "ana", "it is fine")
 
 
 def test_runs_that_claim_at_once_never_hold_the_same_upload() -> None:
@@ -225,9 +226,25 @@ def test_what_holds_no_image_cannot_be_released() -> None:
         found = Measured(upload.id, upload.key, 0, measures=Measures(0, "", "", "empty", 0, 0, 0))
         settle(ledger, bucket, [found], {upload.id: Refusal("empty")}, "a", 6, LATER)
         with pytest.raises(DataError, match="no image"):
-            release(ledger, bucket, upload.key, "ana", "please", 6, LATER)
+            release(ledger, bucket, upload.key, "ana", "please")
         with pytest.raises(DataError, match="no such upload"):
-            release(ledger, bucket, "uploads/none.jpg", "ana", "please", 6, LATER)
+            release(ledger, bucket, "uploads/none.jpg", "ana", "please")
+
+
+def test_a_released_upload_goes_into_the_next_batch_and_its_history_says_who_let_it_in() -> None:
+    with small_site(images=1) as (ledger, bucket):
+        discover(ledger, bucket, 0, LATER, "watch")
+        (upload,) = claim(ledger, bucket.url, "a", 1, 600, LATER)
+        found = measured_as(upload.id, upload.key, 1)
+        settle(ledger, bucket, [found], {upload.id: Refusal("too_dark", "brightness 9")}, "a", 6, LATER)
+        assert release(ledger, bucket, upload.key, "ana", "rare cell") is State.ACCEPTED
+        assert seal(ledger, 9, lambda *_: "first", "s", LATER) == "first"
+        last = [change for change in ledger.history(upload.key)[0].changes if change.actor == "ana"]
+        assert [change.note for change in last] == ["released from quarantine (too_dark): rare cell"]
+        beside = json.loads(bucket.read("quarantine/pi-1/2026/11/20/c0.jpg.json"))
+        assert (beside["reason"], beside["released"]["by"]) == ("too_dark", "ana")
+        with pytest.raises(DataError, match="not in quarantine"):
+            release(ledger, bucket, upload.key, "ana", "once more")
 
 
 def test_a_replaced_object_keeps_both_histories_and_both_quarantined_copies() -> None:

@@ -35,6 +35,11 @@ def remember(connection: Connection, upload: int, phash: str, bits: int) -> None
     connection.execute(insert(fingerprints), rows)
 
 
+def used_bits(connection: Connection) -> int:
+    """The distance that the fingerprints are cut for; without any, one that `use_bits` may change."""
+    return connection.execute(select(func.min(fingerprints.c.bits))).scalar() or 0
+
+
 def use_bits(connection: Connection, bits: int) -> None:
     """Cut the fingerprints anew if they were cut for another distance."""
     used = connection.execute(select(func.min(fingerprints.c.bits), func.max(fingerprints.c.bits))).one()
