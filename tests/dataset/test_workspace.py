@@ -113,7 +113,12 @@ def test_an_upload_that_has_changed_is_refused(project: Project) -> None:
     assert not project.log("^Batch: ")
 
 
-def test_a_stage_runs_the_code_of_its_clone_and_its_message_arrives(project: Project) -> None:
+def test_a_stage_runs_the_code_of_its_clone_and_its_message_arrives(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "python").write_text("#!/bin/sh\necho not this Python\nexit 9\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     project.change("src/hemaloop/dataset/manifest.py", "holds no images", "is empty, says the clone")
     workspace = project.workspace()
     workspace.synchronise()
