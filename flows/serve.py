@@ -24,13 +24,20 @@ class Schedules:
     """Section `schedules` of params.yaml."""
 
     ingest_seconds: int
+    release_seconds: int
     retrain_cron: str
     retrain_check_seconds: int  # how often to look whether enough new labelled images have arrived
     refresh_seconds: int
     reports_seconds: int
 
     def __post_init__(self) -> None:
-        for name in ("ingest_seconds", "retrain_check_seconds", "refresh_seconds", "reports_seconds"):
+        for name in (
+            "ingest_seconds",
+            "release_seconds",
+            "retrain_check_seconds",
+            "refresh_seconds",
+            "reports_seconds",
+        ):
             check(getattr(self, name) >= 1, f"{name} {getattr(self, name)}: wanted 1 or more")
 
 
@@ -64,6 +71,7 @@ def deploy(params: Path, settings: Settings) -> dict[str, str]:
             # Two runs of one flow would only wait for each other: the next one finds what this one left.
             concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
             print_next_steps=False,
+            ignore_warnings=True,  # it would rather have us serve from one process
         )
     return {entrypoint.split(":")[1]: "; ".join(map(_words, found)) for entrypoint, found in plans.items()}
 
@@ -77,7 +85,7 @@ def plan(schedules: Schedules, retrain: Retrain) -> dict[str, list[Schedule]]:
             Cron(schedules.retrain_cron, parameters={"minimum_new_images": 1}, slug="nightly"),
             _every(schedules.retrain_check_seconds, parameters=enough, slug="enough-new-images"),
         ],
-        "flows/release.py:release": [_every(schedules.ingest_seconds)],
+        "flows/release.py:release": [_every(schedules.release_seconds)],
         "flows/release.py:refresh": [_every(schedules.refresh_seconds)],
         "flows/fleet.py:fleet": [_every(schedules.reports_seconds)],
     }

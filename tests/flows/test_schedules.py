@@ -28,7 +28,7 @@ FLOWS = {"ingest", "retrain", "release", "refresh", "fleet"}
 
 
 def test_retraining_has_a_night_and_a_threshold() -> None:
-    schedules = plan(Schedules(60, "0 2 * * *", 600, 3600, 300), Retrain(200))
+    schedules = plan(Schedules(60, 60, "0 2 * * *", 600, 3600, 300), Retrain(200))
     nightly, enough = schedules["flows/retrain.py:retrain"]
     assert (nightly.cron, nightly.parameters) == ("0 2 * * *", {"minimum_new_images": 1})
     assert enough.parameters == {"minimum_new_images": 200}
@@ -47,7 +47,7 @@ def environment(tmp_path: Path, bucket: Bucket) -> dict[str, str]:
 
 @contextmanager
 def worker(folder: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--limit", "1"]
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL]
     with (folder / "worker.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
     try:
