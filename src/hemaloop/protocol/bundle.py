@@ -1,8 +1,8 @@
 """A release bundle: one zip, so that one signature covers the model and how to test it.
 
-    model.tflite      the model, its card (classes, input) inside
-    release.json      Release
-    golden/<name>     images whose answers are known
+model.tflite      the model, its card (classes, input) inside
+release.json      Release
+golden/<name>     images whose answers are known
 """
 
 import io
