@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 
 
 def open_workspace(settings: Settings) -> Workspace:
-    return Workspace(settings.workspace, settings.repository, f"{open_bucket(settings).url}/{DVC}")
+    """The clone that commits batches; it shares DVC's cache with the one that trains."""
+    remote = f"{open_bucket(settings).url}/{DVC}"
+    return Workspace(settings.workspace, settings.repository, remote, settings.home / "dvc-cache")
 
 
 def find_params(settings: Settings, given: str | None, newest: bool) -> Path:
