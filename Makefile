@@ -11,10 +11,10 @@ help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
 
 demo: $(READY) ## the whole loop on this machine, in .demo/; IMAGES=folder-of-class-folders for your own images
-	$(BIN)/hemaloop demo $(if $(IMAGES),--images "$(IMAGES)")
+	$(BIN)/hemaloop demo $(if $(IMAGES),--images "$(IMAGES)") $(ARGS)
 
 pages: $(READY) ## look at an earlier demo: the pages of Prefect, MLflow and Data Docs
-	$(BIN)/hemaloop demo --pages
+	$(BIN)/hemaloop demo --pages $(ARGS)
 
 test: $(READY) ## the tests, fast ones first
 	$(BIN)/pytest -m "not slow"

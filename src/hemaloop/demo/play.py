@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from hemaloop.config import Settings, read_classes, read_section, read_settings
-from hemaloop.demo import attacks, images, origin, servers
+from hemaloop.demo import attacks, images, origin, servers, weights
 from hemaloop.demo.devices import Microscope
 from hemaloop.demo.summary import Device, Model, Revision, Summary, show
 from hemaloop.demo.uploads import spoil, upload_slides
@@ -67,7 +67,8 @@ def play(home: Path, folder: Path | None, params: dict[str, Any], console: Conso
     _clear(home)
     with _environment(home) as settings, ExitStack() as running:
         summary = Summary()
-        with summary.timed(console, "set up: repository, bucket, Prefect server, keys, devices"):
+        told = "set up: repository, bucket, Prefect server, keys, devices, weights to start from"
+        with summary.timed(console, told), weights.fetched(origin.ROOT / "params.yaml", params):
             running.enter_context(bucket_environment(settings))
             summary.pages["Prefect"] = running.enter_context(servers.prefect_server(home))
             demo = _set_up(home, settings, folder, params, console, summary)

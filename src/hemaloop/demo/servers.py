@@ -39,7 +39,8 @@ def prefect_environment(home: Path) -> dict[str, str]:
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_API_URL": f"http://127.0.0.1:{ports(home)['prefect']}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",  # on the terminal; what ends a flow reaches us as its exception
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_CLI_PROMPT": "false",
     }
 
@@ -50,7 +51,10 @@ def prefect_server(home: Path) -> Iterator[str]:
     port = ports(home)["prefect"]
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with _server("prefect", command, f"http://127.0.0.1:{port}/api/health", home):
-        yield f"http://127.0.0.1:{port}"
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            _send_last_logs()
 
 
 @contextmanager
@@ -74,6 +78,14 @@ def docs_server(home: Path, folder: Path) -> Iterator[str]:
     ]  # fmt: skip
     with _server("docs", command, f"http://127.0.0.1:{port}/", home):
         yield f"http://127.0.0.1:{port}"
+
+
+def _send_last_logs() -> None:
+    """Prefect's client sends its logs in the background: before the server goes, not after."""
+    if "prefect" in sys.modules:
+        from prefect.logging.handlers import APILogHandler
+
+        APILogHandler().flush()
 
 
 @contextmanager
