@@ -18,7 +18,7 @@ from some_images import PARAMS, batch, read
 
 from hemaloop.dataset.batch import BatchImage
 
-MANY = 40
+MANY = 200
 FIFTH = 5
 
 
