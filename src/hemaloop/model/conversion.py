@@ -1,5 +1,6 @@
 """Keras models as .tflite files, float or full integer."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -75,5 +76,7 @@ def _converter(model: Any) -> Any:
 
 
 def _convert(converter: Any) -> bytes:
-    with held_stderr():
+    with held_stderr(), warnings.catch_warnings():
+        # It asks for statistics of the input although it is about to measure them.
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs")
         return bytes(converter.convert())

@@ -1,11 +1,11 @@
-"""models/trained.keras -> models/pruned.keras, evaluation/pruning.json."""
+"""models/trained.keras -> models/pruned.keras, evaluation/{pruning.json, pruning.csv}."""
 
 import json
 from pathlib import Path
 
 from hemaloop.config import read_classes, read_section
 from hemaloop.model.parameters import PruneParams, TrainParams
-from hemaloop.model.prepared import TRAIN, VALIDATION, read_prepared
+from hemaloop.model.prepared import TRAIN, VALIDATION, read_prepared, write_rows
 from hemaloop.model.runtime import start_tensorflow
 from hemaloop.stages.runner import run
 
@@ -17,9 +17,9 @@ def main() -> None:
     prepared = read_prepared(Path("data/prepared"))
     training, validation = (prepared.side(side, classes) for side in (TRAIN, VALIDATION))
     start_tensorflow(params.seed)
+    from hemaloop.model.fitting import Epoch, Plan, fine_tune
     from hemaloop.model.pruning import prune
     from hemaloop.model.saved import load
-    from hemaloop.model.training import Plan, fine_tune
 
     model = load(Path("models/trained.keras"))
     pruned = prune(model, trained.alpha, training, params.channels)
@@ -31,10 +31,9 @@ def main() -> None:
     figures = {
         "parameters": {"before": model.count_params(), "after": pruned.model.count_params()},
         "channels": {"before": sum(pruned.widths_before), "after": sum(pruned.widths)},
-        "epochs": [vars(epoch) for epoch in curves],
-        "widths": list(pruned.widths),
     }
     Path("evaluation/pruning.json").write_text(json.dumps(figures, indent=2) + "\n")
+    write_rows(Path("evaluation/pruning.csv"), curves, Epoch)
     print(f"pruned {model.count_params():,} parameters to {pruned.model.count_params():,}")
 
 

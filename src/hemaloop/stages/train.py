@@ -15,7 +15,8 @@ def main() -> None:
     prepared = read_prepared(Path("data/prepared"))
     training, validation = (prepared.side(side, classes) for side in (TRAIN, VALIDATION))
     start_tensorflow(params.seed)
-    from hemaloop.model.training import Epoch, train
+    from hemaloop.model.fitting import Epoch
+    from hemaloop.model.training import train
 
     model, curves = train(training, validation, prepared.size_px, classes, params)
     Path("models").mkdir(exist_ok=True)

@@ -1,0 +1,97 @@
+"""Training is repeatable, keeps its best epoch, and leaves alone what it must."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hemaloop.errors import DataError
+from hemaloop.model.parameters import TrainParams
+from hemaloop.model.prepared import Samples
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tensorflow")]
+CLASSES = ("reddish", "greenish", "bluish")
+PARAMS = TrainParams(
+    seed=7, weights="random", alpha=0.35, batch_images=8, head_epochs=3, head_learning_rate=0.01,
+    epochs=2, learning_rate=0.0003, first_block=14, dropout=0.2, label_smoothing=0.05,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(training: Samples, validation: Samples) -> tuple[Any, list[Any]]:
+    return _train(training, validation)
+
+
+def test_the_same_seed_gives_the_same_numbers_to_the_digit(
+    trained: tuple[Any, list[Any]], training: Samples, validation: Samples
+) -> None:
+    before = trained[0].get_weights()
+    model, curves = _train(training, validation)
+    assert curves == trained[1]
+    assert all(map(np.array_equal, model.get_weights(), before))
+
+
+def test_the_model_is_left_at_its_best_epoch(
+    trained: tuple[Any, list[Any]], training: Samples, validation: Samples
+) -> None:
+    """A learning rate this large ruins the model at once: what is kept is what it was."""
+    from hemaloop.model.fitting import Plan, fine_tune
+
+    model, before = trained[0], trained[0].get_weights()
+    curves = fine_tune(model, training, validation, 0, Plan("blocks", 1, 1.0, 8, 0.05, seed=1))
+    assert min(epoch.val_loss for epoch in curves) > min(epoch.val_loss for epoch in trained[1])
+    assert all(map(np.array_equal, model.get_weights(), before))
+
+
+def test_frozen_blocks_and_normalisations_stay(training: Samples) -> None:
+    from hemaloop.model import architecture
+    from hemaloop.model.fitting import freeze_below
+
+    model = architecture.build(32, 3, 0.35, architecture.full_widths(0.35))
+    before = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
+    freeze_below(model, 16)
+    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+    model.train_on_batch(training.take(np.arange(24)).astype(np.float32), training.labels)
+    after = {name: model.get_layer(name).get_weights() for name in before}
+    changed = {name for name in before if not all(map(np.array_equal, before[name], after[name]))}
+    assert changed == {"block_16_expand", "block_16_depthwise", "block_16_project", "Conv_1", "probabilities"}
+
+
+def test_a_class_without_training_images_is_named(training: Samples, validation: Samples) -> None:
+    from hemaloop.model.training import train
+
+    positions = np.flatnonzero(training.labels != 1)
+    fewer = dataclasses.replace(training, rows=training.rows[positions], labels=training.labels[positions])
+    with pytest.raises(DataError, match="class greenish has no training image"):
+        train(fewer, validation, 32, CLASSES, PARAMS)
+
+
+def test_rare_classes_count_as_much_as_common_ones(training: Samples) -> None:
+    from hemaloop.model.fitting import class_weights
+
+    positions = np.r_[0:8, 8:10, 16:17]
+    uneven = dataclasses.replace(training, rows=training.rows[positions], labels=training.labels[positions])
+    weights = class_weights(uneven)
+    np.testing.assert_allclose(weights * uneven.counts(), len(uneven) / 3, rtol=1e-6)
+
+
+def test_loss_is_the_cross_entropy_that_keras_computes() -> None:
+    import keras
+
+    from hemaloop.model.fitting import weighted_loss
+
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(3), 20).astype(np.float32)
+    labels = rng.integers(0, 3, 20)
+    wanted = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)(np.eye(3)[labels], probabilities)
+    assert weighted_loss(probabilities, labels, np.ones(3, np.float32), 0.1) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def _train(training: Samples, validation: Samples) -> tuple[Any, list[Any]]:
+    import keras
+
+    from hemaloop.model.training import train
+
+    keras.utils.set_random_seed(PARAMS.seed)
+    return train(training, validation, 32, CLASSES, PARAMS)
