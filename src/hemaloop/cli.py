@@ -30,6 +30,14 @@ Exit codes: 0 done, 1 bug, 2 usage or configuration, 3 data refused, 4 gate refu
 """
 
 
+# Other people's chatter on our terminal; said before they are imported.
+QUIET = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="hemaloop",
@@ -48,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     """Parse, call, exit."""
     args = parser().parse_args(arguments)
+    os.environ |= {name: value for name, value in QUIET.items() if name not in os.environ}
     level = "INFO" if args.verbose else os.environ.get("HEMALOOP_LOG", "WARNING")
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
     try:

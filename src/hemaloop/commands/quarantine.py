@@ -51,9 +51,11 @@ def release_(args: argparse.Namespace) -> int:
     from hemaloop.embedded import bucket_environment, open_bucket
     from hemaloop.ingest.ledger import Ledger
     from hemaloop.ingest.quarantine import release
+    from hemaloop.ingest.states import State
 
     settings = read_settings()
     with bucket_environment(settings):
-        release(Ledger(settings.ledger), open_bucket(settings), args.key, args.person, args.reason)
-    print(f"{args.key}: accepted by {args.person}; the next ingest puts it into a batch")
+        state = release(Ledger(settings.ledger), open_bucket(settings), args.key, args.person, args.reason)
+    then = "the next ingest puts it into a batch" if state == State.ACCEPTED else f"but it is a {state}"
+    print(f"{args.key}: released by {args.person}; {then}")
     return 0

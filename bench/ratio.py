@@ -1,0 +1,34 @@
+"""A benchmark's answer: ours against a limit, measured alternately in one run on one machine."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Ratio:
+    name: str
+    ours: float  # seconds
+    limit: float  # seconds, of the least that could do it
+    limit_is: str
+    goal: float  # of ours / limit, at most
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.limit
+
+    @property
+    def reached(self) -> bool:
+        return self.ratio <= self.goal
+
+
+def compare(ours: Callable[[], object], limit: Callable[[], object], rounds: int = 5) -> tuple[float, float]:
+    """Median seconds of both, taken in turns so that a busy machine slows both."""
+    taken: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for call, seconds in zip((ours, limit), taken, strict=True):
+            start = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - start)
+    return median(taken[0]), median(taken[1])
