@@ -9,7 +9,6 @@ from pathlib import Path
 
 from hemaloop.config import Settings, read_section
 from hemaloop.dataset.batch import Batch, BatchImage, Link, Origin
-from hemaloop.dataset.repository import Workspace
 from hemaloop.dataset.split import SplitParams
 from hemaloop.embedded import open_bucket
 from hemaloop.ingest import claims, docs, sealing, watch
@@ -21,15 +20,10 @@ from hemaloop.ingest.rules import Judgement
 from hemaloop.ingest.settle import Settled
 from hemaloop.ingest.settle import settle as settle_uploads
 from hemaloop.ingest.staging import Staging
-from hemaloop.protocol.keys import DVC, parse_upload_key
+from hemaloop.protocol.keys import parse_upload_key
+from tasks.workspaces import ingest_workspace
 
 log = logging.getLogger(__name__)
-
-
-def open_workspace(settings: Settings) -> Workspace:
-    """The clone that commits batches; it shares DVC's cache with the one that trains."""
-    remote = f"{open_bucket(settings).url}/{DVC}"
-    return Workspace(settings.workspace, settings.repository, remote, settings.home / "dvc-cache")
 
 
 def find_params(settings: Settings, given: str | None, newest: bool) -> Path:
@@ -38,7 +32,7 @@ def find_params(settings: Settings, given: str | None, newest: bool) -> Path:
         return Path(given).absolute()
     path = settings.workspace / "params.yaml"
     if newest or not path.is_file():
-        open_workspace(settings).synchronise()
+        ingest_workspace(settings).synchronise()
     return path
 
 
@@ -103,7 +97,7 @@ def version(settings: Settings, params: Path, sealed: SealedBatch, owner: str) -
     bucket, staging = open_bucket(settings), _staging(settings)
     uploads = {image.sha256 or "": image for image in sealed.images}
     batch = to_batch(sealed.images, sealed.links)
-    revision = open_workspace(settings).version(
+    revision = ingest_workspace(settings).version(
         batch, lambda image: staging.read(bucket, uploads[image.sha256]), read_section(params, "split", SplitParams)
     )
     sealing.mark_versioned(Ledger(settings.ledger), sealed, revision.commit, owner, datetime.now(UTC))

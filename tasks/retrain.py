@@ -7,13 +7,13 @@ from typing import Any
 
 from prefect import task
 
-from hemaloop.config import Settings, bucket_url, read_section, read_settings
+from hemaloop.config import Settings, read_section, read_settings
 from hemaloop.dataset.progress import read_progress
-from hemaloop.dataset.repository import Workspace
 from hemaloop.registry.gate import GateRules, judge
 from hemaloop.registry.trained import Trained, read_trained
 from hemaloop.release.parameters import ReleaseParams
 from tasks.retry import RETRY
+from tasks.workspaces import training_workspace
 
 STAGES = ("assemble", "prepare", "train", "prune", "quantise", "evaluate")
 
@@ -21,7 +21,7 @@ STAGES = ("assemble", "prepare", "train", "prune", "quantise", "evaluate")
 @task(**RETRY)
 def synchronise_training() -> dict[str, Any]:
     """Bring the training clone to the newest revision; how many images it holds, and how many are new."""
-    clone = _clone(read_settings())
+    clone = training_workspace(read_settings())
     clone.synchronise()
     return asdict(read_progress(clone.folder))
 
@@ -29,19 +29,19 @@ def synchronise_training() -> dict[str, Any]:
 @task(**RETRY)
 def pull_images() -> None:
     """Fetch what this revision needs and this machine lacks."""
-    _clone(read_settings()).pull()
+    training_workspace(read_settings()).pull()
 
 
 @task(**RETRY)
 def run_stage(stage: str) -> None:
     """`dvc repro` of one stage, in the training clone, with the clone's own code."""
-    _clone(read_settings()).reproduce(stage)
+    training_workspace(read_settings()).reproduce(stage)
 
 
 @task(**RETRY)
 def publish_models() -> str:
     """Push models and metrics; the revision that holds them."""
-    return _clone(read_settings()).publish("Train on the newest images", {})
+    return training_workspace(read_settings()).publish("Train on the newest images", {})
 
 
 @task(**RETRY)
@@ -95,14 +95,4 @@ def _golden(folder: Path, count: int) -> list[tuple[str, bytes]]:
 
 
 def _trained(settings: Settings, revision: str) -> Trained:
-    return read_trained(_clone(settings).folder, revision)
-
-
-def _clone(settings: Settings) -> Workspace:
-    """The clone that trains: not the one that ingest commits in, so that neither waits for the other."""
-    return Workspace(
-        settings.workspace.with_name(f"{settings.workspace.name}-training"),
-        settings.repository,
-        f"{bucket_url(settings)}/dvc",
-        settings.home / "dvc-cache",
-    )
+    return read_trained(training_workspace(settings).folder, revision)

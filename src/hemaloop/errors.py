@@ -24,7 +24,7 @@ class DataError(HemaloopError):
     exit_code = 3
 
 
-class GateRefused(HemaloopError):
+class GateRefused(HemaloopError):  # noqa: N818
     exit_code = 4
 
 

@@ -113,16 +113,23 @@ class Workspace:
     def publish(self, message: str, trailers: Mapping[str, str]) -> str:
         """Push what the stages made: outputs to DVC's remote, dvc.lock and evaluation/ to origin's main.
 
+        The tag trained/<commit> keeps what was trained on, exactly, also where main has moved on meanwhile and gets
+        the results on top of newer images.
+
         Returns:
-            The commit on origin's main that holds it; no new one where nothing changed.
+            The commit that was trained on and holds the results; no new one where nothing changed.
         """
         with self._standing() as clone:
             clone.run.git("add", "--update")
             clone.run.git("add", "--", *(name for name in _PUBLISHED if (clone.folder / name).exists()))
-            if clone.staged():
-                clone.run.dvc("push", "dvc.yaml")
-                clone.commit(_message(message, trailers))
-            return _push_rebased(clone, self._origin)
+            if not clone.staged():
+                return clone.run.git("log", "-1", "--format=%H", "--", "dvc.lock") or clone.head()
+            clone.run.dvc("push", "--quiet", "dvc.yaml")
+            clone.commit(_message(message, trailers))
+            made = clone.head()
+            clone.run.git("push", "--quiet", "origin", f"{made}:refs/tags/trained/{made[:12]}")
+            _push_rebased(clone, self._origin)
+            return made
 
     @contextmanager
     def _writing(self) -> Iterator[Clone]:
