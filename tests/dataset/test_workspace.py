@@ -40,8 +40,11 @@ def test_a_scientists_clone_finds_what_the_bot_built_and_nothing_to_do(bare: Pro
     assert workspace.find(given.id) == revision.commit == project.log()[0]
     workspace.reproduce("assemble")
     project.change("params.yaml", "classes:", "# known\nclasses:")
-    published = workspace.publish("Assemble", {"Run": "7"})
-    assert published == project.log()[0] == workspace.publish("Assemble", {"Run": "7"})
+    trained = workspace.publish("Assemble", {"Run": "7"})
+    assert workspace.publish("Assemble", {"Run": "7"}) == trained
+    assert git(project.origin, "rev-parse", f"trained/{trained[:12]}").strip() == trained
+    assert "# known" not in git(project.origin, "show", f"{trained}:params.yaml")  # what it was trained with, exactly
+    assert git(project.origin, "show", f"{trained}:dvc.lock") == project.show("dvc.lock")
     assert git(project.origin, "log", "-1", "--format=%an %(trailers)", "main").strip() == "hemaloop bot Run: 7"
 
     clone = project.clone("scientist")

@@ -24,6 +24,8 @@ READERS = 8  # images of a batch that are read at once
 # What a publication adds; a file that git knows is committed wherever it is.
 _PUBLISHED = ("dvc.lock", "evaluation", "models", "data")
 
+TRAINED = "refs/tags/trained"
+
 Read = Callable[[BatchImage], bytes]
 
 
@@ -123,11 +125,11 @@ class Workspace:
             clone.run.git("add", "--update")
             clone.run.git("add", "--", *(name for name in _PUBLISHED if (clone.folder / name).exists()))
             if not clone.staged():
-                return clone.run.git("log", "-1", "--format=%H", "--", "dvc.lock") or clone.head()
+                return _trained(clone)
             clone.run.dvc("push", "--quiet", "dvc.yaml")
             clone.commit(_message(message, trailers))
             made = clone.head()
-            clone.run.git("push", "--quiet", "origin", f"{made}:refs/tags/trained/{made[:12]}")
+            clone.run.git("push", "--quiet", "origin", f"{made}:{TRAINED}/{made[:12]}")
             _push_rebased(clone, self._origin)
             return made
 
@@ -147,6 +149,16 @@ class Workspace:
 def _find(clone: Clone, batch: str) -> str | None:
     found = clone.run.git("log", UPSTREAM, "--format=%H", "--max-count=1", f"--grep=^Batch: {batch}$")
     return found or None
+
+
+def _trained(clone: Clone) -> str:
+    """The commit whose results these are: dvc.lock names the hash of everything that they were made of."""
+    lock = clone.run.git("rev-parse", "HEAD:dvc.lock")
+    clone.run.git("fetch", "--quiet", "--tags", "origin")
+    for commit in clone.run.git("for-each-ref", "--format=%(objectname)", TRAINED).split():
+        if clone.run.git("rev-parse", f"{commit}:dvc.lock") == lock:
+            return commit
+    return clone.head()
 
 
 def _store(clone: Clone, batch: Batch, read: Read) -> bytes:
