@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 # The point is the machinery: few epochs, small images, weights that nobody must download, a gate that asks for little.
@@ -165,3 +167,21 @@ def test_forced_training_gives_the_same_figures(folder: Path, pages: dict[str, s
     settings = 'eval "$(.venv/bin/hemaloop demo --env)"; export PATH="$PWD/.venv/bin:$PATH"; cd .demo/study\n'
     shell(settings + "dvc repro --force", folder)
     assert (study / "evaluation/metrics.json").read_bytes() == before
+
+
+def test_the_pages_show_what_happened(summary: dict[str, Any], pages: dict[str, str]) -> None:
+    """In a real browser: Prefect's flow runs, MLflow's model, the Data Docs' judgement."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=options)
+        page = browser.new_page()
+        page.goto(f"{pages['Prefect']}/runs")
+        expect(page.get_by_text("retrain").first).to_be_visible(timeout=60_000)
+        page.goto(f"{pages['MLflow']}/#/models/hemaloop-classifier")
+        expect(page.get_by_text("champion").first).to_be_visible(timeout=60_000)
+        page.goto(pages["Data Docs"])
+        expect(page.get_by_text("Data Docs").first).to_be_visible(timeout=60_000)
+        browser.close()

@@ -1,6 +1,8 @@
 """hemaloop demo: the whole loop on one machine."""
 
 import argparse
+import logging
+import sys
 from pathlib import Path
 
 
@@ -23,7 +25,9 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    logging.getLogger("hemaloop").setLevel(logging.ERROR)  # the demo says itself what happens
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     if args.env:
         return _environment(args.home.absolute())
     if args.pages:

@@ -23,6 +23,7 @@ from hemaloop.errors import ConfigError, GateRefused, HemaloopError
 from hemaloop.release.approval import approve
 from hemaloop.release.ceremony import hold_ceremony
 from hemaloop.release.parameters import ReleaseParams
+from hemaloop.release.publish import move_channel
 from hemaloop.release.rotation import rotate
 from hemaloop.release.status import status
 
@@ -99,6 +100,7 @@ def _two_rounds(demo: Demo) -> None:
     with demo.summary.timed(demo.console, "recovery: root and approvers replace the server's keys"):
         keys = [*demo.root_keys[: demo.release.threshold], *demo.approvers[: demo.release.threshold]]
         rotate(bucket, keys, demo.settings.keys, datetime.now(UTC))
+        move_channel(bucket, demo.settings.keys, demo.release.channel, version, datetime.now(UTC))
         for device in demo.devices:
             device.run()
     _fleet(demo)
