@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from lively import lively_model
 
 from hemaloop.errors import DataError
 from hemaloop.inference.classifier import Classifier
@@ -18,16 +19,16 @@ SIZE_PX = 96
 
 
 @pytest.fixture(scope="module")
-def model() -> Any:
+def model(pixels: Any) -> Any:
     """At 96 px: at 32 px the last blocks see a single place, and are hardly used."""
-    from hemaloop.model import architecture
-
-    return architecture.build(SIZE_PX, 3, 0.35, architecture.full_widths(0.35))
+    return lively_model(pixels)
 
 
 @pytest.fixture(scope="module")
 def pixels() -> Any:
-    return np.random.default_rng(0).integers(10, 200, (12, SIZE_PX, SIZE_PX, 3)).astype(np.uint8)
+    """Neither black nor white anywhere; each image has a colour and a coarse pattern of its own."""
+    coarse = np.random.default_rng(0).integers(10, 200, (12, 6, 6, 3)).astype(np.uint8)
+    return coarse.repeat(SIZE_PX // 6, axis=1).repeat(SIZE_PX // 6, axis=2)
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +58,13 @@ def test_the_files_answer_like_the_model(model: Any, pixels: Any, shipped: bytes
     from hemaloop.model.conversion import to_float
 
     wanted = model(pixels.astype(np.float32), training=False).numpy()
+    assert wanted.std(axis=0).max() > 0.05
     metadata = ModelMetadata(("a", "b", "c"), SIZE_PX)
     floating = Classifier(attach(to_float(model), metadata)).probabilities(pixels)
     np.testing.assert_allclose(floating, wanted, atol=1e-5)
-    np.testing.assert_allclose(Classifier(attach(shipped, metadata)).probabilities(pixels), wanted, atol=0.05)
+    integer = Classifier(attach(shipped, metadata)).probabilities(pixels)
+    # Sixteen blocks of random weights magnify what rounding does; trained ones do not (the stages' figures show it).
+    assert np.abs(integer - wanted).mean() < 0.7 * np.abs(wanted - wanted.mean(axis=0)).mean()
 
 
 def test_the_same_model_gives_the_same_bytes(model: Any, pixels: Any, shipped: bytes) -> None:

@@ -17,6 +17,7 @@ REPEATS = (1, 2, 3, 4, 3, 3, 1)  # of each; only the first of a kind has the str
 EXPANSION = 6
 LAST_CHANNELS = 1280
 EPSILON = 1e-3  # of batch normalisation
+MOMENTUM = 0.9  # matters only from random weights: Keras's 0.999 forgets the start after thousands of batches
 BLOCKS = tuple(  # (channels before alpha, stride)
     (channels, stride if repeat == 0 else 1)
     for channels, stride, repeats in zip(CHANNELS, STRIDES, REPEATS, strict=True)
@@ -116,7 +117,7 @@ def _padding(side_px: int) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def _normalised(x: Any, name: str) -> Any:
-    return layers.BatchNormalization(epsilon=EPSILON, momentum=0.999, name=name)(x)
+    return layers.BatchNormalization(epsilon=EPSILON, momentum=MOMENTUM, name=name)(x)
 
 
 def _activated(x: Any, norm: str, relu: str) -> Any:

@@ -55,12 +55,16 @@ class Examples:
     class_weights: Array  # (classes,)
 
 
-def fine_tune(model: Any, training: Samples, validation: Samples, first_block: int, plan: Plan) -> list[Epoch]:
+def fine_tune(
+    model: Any, training: Samples, validation: Samples, first_block: int, plan: Plan, statistics: bool = False
+) -> list[Epoch]:
     """Train a model's layers from `first_block` on with augmented images.
 
-    Batch normalisation keeps its statistics and scales: batches this small would only disturb them.
+    Args:
+        statistics: whether batch normalisation learns too, as a model from random weights must; a pretrained one keeps
+            its statistics and scales: batches this small would only disturb them.
     """
-    freeze_below(model, first_block)
+    freeze_below(model, first_block, statistics)
     examples = Examples(
         inputs=lambda positions, rng: augment(training.take(positions), rng),
         labels=training.labels,
@@ -71,13 +75,13 @@ def fine_tune(model: Any, training: Samples, validation: Samples, first_block: i
     return fit(model, examples, plan)
 
 
-def freeze_below(model: Any, first_block: int) -> None:
-    """Let only convolutions from that block on, and the head, learn; 0 includes the stem."""
+def freeze_below(model: Any, first_block: int, statistics: bool = False) -> None:
+    """Let only convolutions from that block on, and the head, learn; 0 includes the stem; `statistics` too if asked."""
     names = [architecture.block_name(index) for index in range(len(architecture.BLOCKS))] + ["Conv_1"]
     learns = first_block == 0
     for layer in model.layers:
         learns = learns or layer.name.startswith(names[first_block])
-        layer.trainable = learns and not isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = learns and (statistics or not isinstance(layer, keras.layers.BatchNormalization))
 
 
 def class_weights(training: Samples) -> Array:

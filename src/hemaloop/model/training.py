@@ -26,9 +26,11 @@ def train(
     check_classes(training, classes)
     widths = architecture.full_widths(params.alpha)
     model = architecture.build(size_px, len(classes), params.alpha, widths, params.dropout)
-    if params.weights != RANDOM:
+    scratch = params.weights == RANDOM
+    curves: list[Epoch] = []
+    if not scratch:
         architecture.set_weights(model, pretrained(params.weights, params.alpha))
-    curves = _fit_head(model, training, validation, params)
+        curves = _fit_head(model, training, validation, params)
     plan = Plan(
         "blocks",
         params.epochs,
@@ -38,7 +40,8 @@ def train(
         params.seed,
         first_epoch=len(curves) + 1,
     )
-    return model, curves + fine_tune(model, training, validation, params.first_block, plan)
+    first_block = 0 if scratch else params.first_block
+    return model, curves + fine_tune(model, training, validation, first_block, plan, statistics=scratch)
 
 
 def check_classes(training: Samples, classes: Sequence[str]) -> None:
