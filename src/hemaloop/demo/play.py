@@ -69,7 +69,7 @@ def play(home: Path, folder: Path | None, params: dict[str, Any], console: Conso
     with _environment(home) as settings, ExitStack() as running:
         summary = Summary()
         told = "set up: repository, bucket, Prefect server, keys, devices, weights to start from"
-        with summary.timed(console, told), weights.fetched(origin.ROOT / "params.yaml", params):
+        with summary.timed(console, told):
             running.enter_context(bucket_environment(settings))
             summary.pages["Prefect"] = running.enter_context(servers.prefect_server(home))
             demo = _set_up(home, settings, folder, params, console, summary)
@@ -143,6 +143,7 @@ def demo_environment(home: Path) -> dict[str, str]:
 def _set_up(
     home: Path, settings: Settings, folder: Path | None, params: dict[str, Any], console: Console, summary: Summary
 ) -> Demo:
+    search = weights.Search(origin.ROOT / "params.yaml", params)
     if origin.create(home / "origin.git"):
         console.print("[yellow]The checkout holds uncommitted changes: the pipeline runs what is committed.[/]")
     classes = read_classes(origin.ROOT / "params.yaml")
@@ -150,7 +151,11 @@ def _set_up(
     summary.images.source = source.told
     console.print(f"images: {source.told}")
     console.print("[dim]slides are simulated: neighbouring file names are taken for one slide[/]")
-    changes = params | ({"classes": list(source.classes)} if source.classes != classes else {})
+    changes = ({"classes": list(source.classes)} if source.classes != classes else {}) | params
+    if missing := search.missing():
+        console.print(f"[yellow]{missing}[/]")
+        console.print(f"[yellow]So this demo asks for random weights by name, for show: {weights.FROM_SCRATCH}[/]")
+        changes = weights.FROM_SCRATCH | changes
     if changes:
         origin.change_params(home / "origin.git", changes)
     release = read_section(origin.ROOT / "params.yaml", "release", ReleaseParams)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from hemaloop.config import read_classes, read_section
-from hemaloop.model.parameters import PruneParams, TrainParams
+from hemaloop.model.parameters import RANDOM, PruneParams, TrainParams
 from hemaloop.model.prepared import TRAIN, VALIDATION, read_prepared, write_rows
 from hemaloop.model.runtime import start_tensorflow
 from hemaloop.stages.runner import run
@@ -26,7 +26,7 @@ def main() -> None:
     plan = Plan(
         "pruned", params.epochs, params.learning_rate, params.batch_images, trained.label_smoothing, params.seed
     )
-    curves = fine_tune(pruned.model, training, validation, 0, plan)
+    curves = fine_tune(pruned.model, training, validation, 0, plan, statistics=trained.weights == RANDOM)
     pruned.model.save("models/pruned.keras")
     figures = {
         "parameters": {"before": model.count_params(), "after": pruned.model.count_params()},
