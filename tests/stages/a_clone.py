@@ -19,6 +19,7 @@ COPIED = (".dvc/config", ".dvc/.gitignore", ".gitignore", "data/.gitignore", "mo
 SIDES = ("train", "train", "train", "validation", "test", "test")  # of a class's slides
 CLASSES = ("eosinophil", "lymphocyte", "monocyte")
 WITHOUT_TEST = "monocyte"
+BATCH = "0123456789abcdef"
 IMAGES = 4  # a slide
 
 
@@ -35,7 +36,7 @@ def make_clone(folder: Path) -> None:
     params["prune"] |= {"epochs": 1, "batch_images": 16}
     params["evaluate"] |= {"bootstrap_rounds": 100, "latency_runs": 20}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    _seal(folder / "data" / "batches", "0123456789abcdef")
+    _seal(folder / "data" / "batches", BATCH)
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
 
 

@@ -2,13 +2,14 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from a_clone import CLASSES, IMAGES, WITHOUT_TEST, make_clone, run, run_stage
+from a_clone import BATCH, CLASSES, IMAGES, WITHOUT_TEST, make_clone, run, run_stage
 
 from hemaloop.inference.classifier import Classifier
 
@@ -21,6 +22,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One `dvc repro` for all tests; those that change something copy it."""
     folder = tmp_path_factory.mktemp("clone")
     make_clone(folder)
+    run(folder, "dvc", "add", f"data/batches/{BATCH}")
     done = run(folder, "dvc", "repro")
     assert done.returncode == 0, done.stdout + done.stderr
     (folder / "output.txt").write_text(done.stdout)
@@ -86,6 +88,25 @@ def test_a_second_repro_has_nothing_to_do_and_dvc_reads_the_figures(clone: Path)
     assert all(plots["data"].values())
 
 
+def test_a_scientist_who_pulls_and_repeats_keeps_the_figures(clone: Path, tmp_path: Path) -> None:
+    """Prepared images are made again, and found to be the same: nothing is trained."""
+    bot = shutil.copytree(clone, tmp_path / "bot", symlinks=True)
+    for command in (
+        ("dvc", "remote", "add", "-d", "remote", str(tmp_path / "remote")),
+        ("git", "add", "-A"),
+        ("git", "-c", "user.name=bot", "-c", "user.email=bot@localhost", "commit", "-qm", "Revision"),
+        ("dvc", "push"),
+        ("git", "clone", "-q", str(bot), str(tmp_path / "scientist")),
+    ):
+        done = run(bot, *command)
+        assert done.returncode == 0, done.stderr
+    pulled = run(tmp_path / "scientist", "dvc", "pull")
+    assert pulled.returncode == 0, pulled.stderr
+    repeated = run(tmp_path / "scientist", "dvc", "repro")
+    assert re.findall(r"Running stage '(\w+)'", repeated.stdout) == ["prepare"]
+    assert run(tmp_path / "scientist", "git", "status", "--porcelain").stdout == ""
+
+
 def test_training_again_gives_the_same_numbers_to_the_digit(clone: Path, tmp_path: Path) -> None:
     again = shutil.copytree(clone, tmp_path / "again", symlinks=True)
     (again / "evaluation" / "training.csv").unlink()
@@ -108,7 +129,7 @@ def test_wrong_parameters_and_missing_images_end_with_what_to_do(clone: Path, tm
     (broken / "params.yaml").write_text(yaml.safe_dump(params))
     ended = run_stage(broken, "train")
     assert (ended.returncode, "alpha: wanted 0.1 to 2" in ended.stderr) == (2, True)
-    shutil.rmtree(broken / "data" / "batches" / "0123456789abcdef")
+    shutil.rmtree(broken / "data" / "batches" / BATCH)
     ended = run_stage(broken, "prepare")
     assert (ended.returncode, "`dvc pull`" in ended.stderr) == (3, True)
 

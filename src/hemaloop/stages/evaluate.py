@@ -17,6 +17,7 @@ from hemaloop.inference.classifier import Classifier
 from hemaloop.model.latency import compare
 from hemaloop.model.parameters import EvaluateParams
 from hemaloop.model.prepared import TEST, Samples, read_prepared, write_rows
+from hemaloop.model.runtime import held_stderr
 from hemaloop.model.scoring import ClassScore, score, score_classes
 from hemaloop.stages.runner import run
 
@@ -34,7 +35,8 @@ def main() -> None:
     prepared = read_prepared(Path("data/prepared"))
     test = prepared.side(TEST, classes)
     contents = {name: Path("models", file).read_bytes() for name, file in FILES.items()}
-    models = {name: _load(content, classes, prepared.size_px) for name, content in contents.items()}
+    with held_stderr():  # LiteRT says which delegate it chose
+        models = {name: _load(content, classes, prepared.size_px) for name, content in contents.items()}
     answers = {
         name: np.concatenate([model.probabilities(batch) for batch in test.batches(64)])
         for name, model in models.items()
