@@ -1,5 +1,9 @@
 """Weights to start from are found, or the message says what to do."""
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +32,12 @@ def test_imagenet_is_found_in_keras_home(tmp_path: Path, monkeypatch: pytest.Mon
     np.testing.assert_array_equal(by_path["Conv_1"][0], found["Conv_1"][0])
 
 
-def test_without_file_and_network_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hemaloop.model.weights import pretrained
-
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    with pytest.raises(ConfigError, match=rf"put {NAME} into the folder models/ of KERAS_HOME .*'random'"):
-        pretrained("imagenet", 0.35)
+def test_without_file_and_network_the_message_says_what_to_do(tmp_path: Path) -> None:
+    """In a process of its own: Keras reads KERAS_HOME when it is imported."""
+    away = {"KERAS_HOME": str(tmp_path), "https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    script = "from hemaloop.model.weights import pretrained; pretrained('imagenet', 0.35)"
+    done = subprocess.run([sys.executable, "-c", script], env=os.environ | away, capture_output=True, text=True)
+    assert re.search(rf"ConfigError: .*put {NAME} into the folder models/ of KERAS_HOME .*'random'", done.stderr)
 
 
 def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
