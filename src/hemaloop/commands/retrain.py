@@ -14,7 +14,6 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def run(args: argparse.Namespace) -> int:
     from flows.retrain import retrain
-
     from hemaloop.config import read_settings
     from hemaloop.embedded import bucket_environment
 
