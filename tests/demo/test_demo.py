@@ -161,15 +161,6 @@ def test_a_scientist_gets_the_bots_numbers_and_can_change_a_line(
     assert (study / "dvc_plots/index.html").exists()
 
 
-def test_forced_training_gives_the_same_figures(folder: Path, pages: dict[str, str]) -> None:
-    study = folder / ".demo/study"
-    shell("git checkout -q params.yaml dvc.lock evaluation", study)
-    before = (study / "evaluation/metrics.json").read_bytes()
-    settings = 'eval "$(.venv/bin/hemaloop demo --env)"; export PATH="$PWD/.venv/bin:$PATH"; cd .demo/study\n'
-    shell(settings + "dvc repro --force", folder)
-    assert (study / "evaluation/metrics.json").read_bytes() == before
-
-
 def test_the_pages_show_what_happened(summary: dict[str, Any], pages: dict[str, str]) -> None:
     """In a real browser: Prefect's flow runs, MLflow's model, the Data Docs' judgement."""
     chromium = shutil.which("chromium")
