@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pages test check bench lock format clean
+.PHONY: help demo pages test check bench drill lock format clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -28,6 +28,9 @@ check: $(READY) ## ruff, mypy strict, import-linter
 
 bench: $(READY) ## the benchmarks, as ratios in one run: a table, and .bench/results.json
 	$(BIN)/python -m bench
+
+drill: $(READY) ## end ingest at each of its effects, run it again, and compare: every point, some minutes
+	$(BIN)/python -W ignore tests/ingest/kill_drill.py "$$(mktemp -d)" early
 
 format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
