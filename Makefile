@@ -17,7 +17,7 @@ pages: $(READY) ## look at an earlier demo: the pages of Prefect, MLflow and Dat
 	$(BIN)/hemaloop demo --pages $(ARGS)
 
 test: $(READY) ## the tests, fast ones first
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile
 	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile
 
 check: $(READY) ## ruff, mypy strict, import-linter

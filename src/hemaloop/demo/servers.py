@@ -3,13 +3,14 @@
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hemaloop.embedded import free_port
@@ -92,18 +93,24 @@ def _send_last_logs() -> None:
 def _server(name: str, command: list[str], health: str, home: Path) -> Iterator[None]:
     with (home / f"{name}.log").open("ab") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=dict(os.environ), cwd=home
+            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=home, start_new_session=True
         )
     try:
         _wait(name, process, health)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End the server and the workers that it started: they are a group of their own."""
+    with suppress(ProcessLookupError):  # it ended by itself
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _wait(name: str, process: "subprocess.Popen[bytes]", health: str) -> None:
