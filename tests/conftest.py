@@ -7,19 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from hemaloop.embedded import Server, running
+from hemaloop.embedded import Server, environment, running
 from hemaloop.storage import Bucket
 
 
 @pytest.fixture(scope="session")
 def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A real S3 server on loopback; the environment points at it for the whole session."""
-    with running(tmp_path_factory.mktemp("bucket-server")) as server:
-        before = dict(os.environ)
-        os.environ.update(server.environment())
+    with running(tmp_path_factory.mktemp("bucket-server")) as server, environment(server.environment()):
         yield server
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @pytest.fixture

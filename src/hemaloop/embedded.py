@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,14 +57,20 @@ def bucket_environment(settings: Settings) -> Iterator[None]:
     if bucket_url(settings) != EMBEDDED:
         yield
         return
-    with running(settings.home) as server:
-        before = dict(os.environ)
-        os.environ.update(server.environment())
-        try:
-            yield
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+    with running(settings.home) as server, environment(server.environment()):
+        yield
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """These variables in our environment, and our children's, until the block ends."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextmanager
@@ -76,7 +82,7 @@ def running(home: Path) -> Iterator[Server]:
         return
     process = _start(server, home)
     try:
-        _wait(server, process)
+        wait_until("the embedded bucket", process, lambda: _answers(server), START_SECONDS, "bucket.log")
         _create_bucket(server)
         yield server
     finally:
@@ -142,14 +148,17 @@ def _rclone() -> str:
     return found
 
 
-def _wait(server: Server, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not _answers(server):
+def wait_until(
+    server: str, process: "subprocess.Popen[bytes]", answers: Callable[[], bool], seconds: float, log_file: str
+) -> None:
+    """Wait for a server that was just started. Raises: TransientError: it ended, or is silent for too long."""
+    deadline = time.monotonic() + seconds
+    while not answers():
         if process.poll() is not None:
-            raise TransientError(f"the embedded bucket ended at once (exit {process.returncode}): see bucket.log")
+            raise TransientError(f"{server} ended at once (exit {process.returncode}): see {log_file}")
         if time.monotonic() > deadline:
-            raise TransientError(f"the embedded bucket did not answer within {START_SECONDS} s: see bucket.log")
-        time.sleep(0.05)
+            raise TransientError(f"{server} did not answer within {seconds} s: see {log_file}")
+        time.sleep(0.1)
 
 
 def _create_bucket(server: Server) -> None:

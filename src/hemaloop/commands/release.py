@@ -3,6 +3,11 @@
 import argparse
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hemaloop.config import Settings
+    from hemaloop.release.parameters import ReleaseParams
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -117,7 +122,7 @@ def rotate_keys(args: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(args: argparse.Namespace):  # type: ignore[no-untyped-def]
+def _settings(args: argparse.Namespace) -> "tuple[Settings, ReleaseParams]":
     from hemaloop.config import read_section, read_settings
     from hemaloop.release.parameters import ReleaseParams
 

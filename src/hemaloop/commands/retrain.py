@@ -14,10 +14,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def run(args: argparse.Namespace) -> int:
     from flows.retrain import retrain
-    from hemaloop.config import read_settings
-    from hemaloop.embedded import bucket_environment
 
-    with bucket_environment(read_settings()):
-        done = retrain(minimum_new_images=args.minimum_new_images)
+    done = retrain(minimum_new_images=args.minimum_new_images)
     print(json.dumps(done, indent=2))
     return 4 if str(done.get("gate", "")).startswith("refused") else 0

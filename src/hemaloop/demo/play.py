@@ -1,11 +1,9 @@
 """The demo: two rounds of the whole loop, two attacks, and a recovery."""
 
 import logging
-import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +16,7 @@ from hemaloop.demo import attacks, images, origin, servers, weights
 from hemaloop.demo.devices import Microscope
 from hemaloop.demo.summary import Device, Model, Revision, Summary, show
 from hemaloop.demo.uploads import spoil, upload_slides
-from hemaloop.embedded import bucket_environment, open_bucket
+from hemaloop.embedded import bucket_environment, environment, open_bucket
 from hemaloop.errors import ConfigError, GateRefused, HemaloopError
 from hemaloop.release.approval import approve
 from hemaloop.release.ceremony import hold_ceremony
@@ -66,7 +64,8 @@ def play(home: Path, folder: Path | None, params: dict[str, Any], console: Conso
         params: changes to params.yaml, by dotted name, for this demo alone.
     """
     _clear(home)
-    with _environment(home) as settings, ExitStack() as running:
+    with environment(demo_environment(home)), ExitStack() as running:
+        settings = read_settings()
         summary = Summary()
         told = "set up: repository, bucket, Prefect server, keys, devices, weights to start from"
         with summary.timed(console, told):
@@ -113,18 +112,6 @@ def _clear(home: Path) -> None:
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     (home / ".hemaloop-demo").touch()
-
-
-@contextmanager
-def _environment(home: Path) -> Iterator[Settings]:
-    """The environment of a demo: everything below `home`."""
-    before = dict(os.environ)
-    os.environ.update(demo_environment(home))
-    try:
-        yield read_settings()
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def demo_environment(home: Path) -> dict[str, str]:

@@ -6,15 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hemaloop.embedded import free_port
-from hemaloop.errors import TransientError
+from hemaloop.embedded import free_port, wait_until
 from hemaloop.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -96,7 +94,7 @@ def _server(name: str, command: list[str], health: str, home: Path) -> Iterator[
             command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=home, start_new_session=True
         )
     try:
-        _wait(name, process, health)
+        wait_until(f"the {name} server", process, lambda: _answers(health), START_SECONDS, f"{name}.log")
         yield
     finally:
         _end(process)
@@ -111,16 +109,6 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def _wait(name: str, process: "subprocess.Popen[bytes]", health: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not _answers(health):
-        if process.poll() is not None:
-            raise TransientError(f"the {name} server ended at once (exit {process.returncode}): see {name}.log")
-        if time.monotonic() > deadline:
-            raise TransientError(f"the {name} server did not answer within {START_SECONDS} s: see {name}.log")
-        time.sleep(0.2)
 
 
 def _answers(url: str) -> bool:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
 
 from hemaloop.demo.images import Slide, Source
 from hemaloop.imaging import faults
-from hemaloop.ingest.upload import Capture, Subject, send
+from hemaloop.ingest.upload import Subject, capture, send
 from hemaloop.storage import Bucket
 
 # File name -> what is made of a good image.
@@ -27,9 +28,9 @@ def upload_slides(bucket: Bucket, slides: tuple[Slide, ...], devices: tuple[str,
     """Upload labelled slides, the devices taking turns; how many images."""
     with ThreadPoolExecutor(8) as pool:
         sent = [
-            pool.submit(send, bucket, capture, Subject(devices[place % len(devices)], slide=slide.name))
-            for place, slide in enumerate(slides)
-            for capture in _captures(slide)
+            pool.submit(send, bucket, capture(path, slide.label), Subject(device, slide=slide.name))
+            for slide, device in zip(slides, cycle(devices), strict=False)
+            for path in slide.paths
         ]
         return len([done.result() for done in sent])
 
@@ -46,9 +47,3 @@ def spoil(source: Source, folder: Path) -> list[Path]:
         path.write_bytes(fault(original.read_bytes()))
         made.append(path)
     return made
-
-
-def _captures(slide: Slide) -> list[Capture]:
-    from datetime import UTC, datetime
-
-    return [Capture(path, datetime.fromtimestamp(path.stat().st_mtime, UTC), slide.label) for path in slide.paths]

@@ -35,8 +35,6 @@ class Capture:
 def plan(folder: Path, classes: tuple[str, ...] | None) -> list[Capture]:
     """The images below `folder`; labelled by the folder that each lies in, when `classes` are given.
 
-    A file's modification time is when it was captured: nothing better is known.
-
     Raises: ConfigError: no folder, no images, or a folder that is no class.
     """
     if not folder.is_dir():
@@ -44,26 +42,30 @@ def plan(folder: Path, classes: tuple[str, ...] | None) -> list[Capture]:
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     if not paths:
         raise ConfigError(f"{folder} has no images ({', '.join(IMAGE_SUFFIXES)})")
-    labels = {path: _label(path, classes) for path in paths}
-    return [Capture(path, datetime.fromtimestamp(path.stat().st_mtime, UTC), labels[path]) for path in paths]
+    return [capture(path, _label(path, classes)) for path in paths]
 
 
-def send(bucket: Bucket, capture: Capture, subject: Subject) -> str:
+def capture(path: Path, label: str | None) -> Capture:
+    """A file's modification time is when it was captured: nothing better is known."""
+    return Capture(path, datetime.fromtimestamp(path.stat().st_mtime, UTC), label)
+
+
+def send(bucket: Bucket, image: Capture, subject: Subject) -> str:
     """Upload one image; its key. The same file gives the same key: sending it again changes nothing."""
-    data = capture.path.read_bytes()
+    data = image.path.read_bytes()
     sha256 = hashlib.sha256(data).hexdigest()
     sidecar = Sidecar(
         sha256=sha256,
         device=subject.device,
-        captured_at=capture.captured_at,
+        captured_at=image.captured_at,
         slide=subject.slide,
         patient=subject.patient,
         stain=subject.stain,
         um_per_px=subject.um_per_px,
-        label=capture.label,
-        labelled_by=(subject.labelled_by or "folder name") if capture.label else None,
+        label=image.label,
+        labelled_by=(subject.labelled_by or "folder name") if image.label else None,
     )
-    key = str(_key(capture, subject.device, sha256))
+    key = str(_key(image, subject.device, sha256))
     bucket.write(key, data)
     bucket.write(sidecar_key(key), encode(sidecar))
     return key
@@ -76,10 +78,10 @@ def check_device(device: str) -> str:
     return device
 
 
-def _key(capture: Capture, device: str, sha256: str) -> UploadKey:
-    stem = re.sub(r"[^A-Za-z0-9_.-]", "_", capture.path.stem).lstrip("_.-")[:100]
+def _key(image: Capture, device: str, sha256: str) -> UploadKey:
+    stem = re.sub(r"[^A-Za-z0-9_.-]", "_", image.path.stem).lstrip("_.-")[:100]
     name = f"{stem}-{sha256[:12]}" if stem else sha256[:12]
-    return UploadKey(check_device(device), capture.captured_at.date(), name, capture.path.suffix.lower())
+    return UploadKey(check_device(device), image.captured_at.date(), name, image.path.suffix.lower())
 
 
 def _label(path: Path, classes: tuple[str, ...] | None) -> str | None:
