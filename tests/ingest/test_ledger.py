@@ -112,7 +112,7 @@ def happen(ledger: Ledger, bucket: Bucket, held: dict[str, tuple], event: tuple)
                 mark_versioned(ledger, batch, "c0ffee", "versioner", LATER)
         case ("release", number):
             for upload in ledger.quarantined()[number : number + 1]:
-                release(ledger, bucket, upload.key, "ana", "it is fine")
+                release(ledger, bucket, upload.key, "ana", "it is fine", 6)
 
 
 def test_runs_that_claim_at_once_never_hold_the_same_upload() -> None:
@@ -226,9 +226,9 @@ def test_what_holds_no_image_cannot_be_released() -> None:
         found = Measured(upload.id, upload.key, 0, measures=Measures(0, "", "", "empty", 0, 0, 0))
         settle(ledger, bucket, [found], {upload.id: Refusal("empty")}, "a", 6, LATER)
         with pytest.raises(DataError, match="no image"):
-            release(ledger, bucket, upload.key, "ana", "please")
+            release(ledger, bucket, upload.key, "ana", "please", 6)
         with pytest.raises(DataError, match="no such upload"):
-            release(ledger, bucket, "uploads/none.jpg", "ana", "please")
+            release(ledger, bucket, "uploads/none.jpg", "ana", "please", 6)
 
 
 def test_a_released_upload_goes_into_the_next_batch_and_its_history_says_who_let_it_in() -> None:

@@ -50,12 +50,15 @@ def release_(args: argparse.Namespace) -> int:
     from hemaloop.config import read_settings
     from hemaloop.embedded import bucket_environment, open_bucket
     from hemaloop.ingest.ledger import Ledger
+    from hemaloop.ingest.parameters import read_parameters
     from hemaloop.ingest.quarantine import release
     from hemaloop.ingest.states import State
+    from tasks.ingest_steps import find_params
 
     settings = read_settings()
     with bucket_environment(settings):
-        state = release(Ledger(settings.ledger), open_bucket(settings), args.key, args.person, args.reason)
+        bits = read_parameters(find_params(settings, None, newest=False)).ingest.near_duplicate_bits
+        state = release(Ledger(settings.ledger), open_bucket(settings), args.key, args.person, args.reason, bits)
     then = "the next ingest puts it into a batch" if state == State.ACCEPTED else f"but it is a {state}"
     print(f"{args.key}: released by {args.person}; {then}")
     return 0

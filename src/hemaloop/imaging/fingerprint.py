@@ -3,15 +3,17 @@
 Source: Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", section 3.2.1.
 """
 
-from itertools import pairwise
+from itertools import chain, combinations
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 BITS = 64
+BANDS = 4
 
 _SIDE = 32  # px; the picture that is transformed
+_BAND_BITS = BITS // BANDS
 _KEPT = 8  # lowest frequencies in each direction
 
 
@@ -32,13 +34,19 @@ def distance(a: str, b: str) -> int:
     return (int(a, 16) ^ int(b, 16)).bit_count()
 
 
-def bands(phash: str, bits: int) -> tuple[tuple[int, int], ...]:
-    """(index, value) of `bits` + 1 bands that tile the hash, for look-up by equality.
+def bands(phash: str) -> tuple[int, ...]:
+    """The hash as `BANDS` numbers of 16 bits, for look-up.
 
-    Two hashes that differ in at most `bits` bits share at least one band: the pigeonhole principle.
+    Two hashes that differ in at most b bits have a band in which they differ in at most b // BANDS: the pigeonhole
+    principle.
 
-    Source: Manku, Jain, Das Sarma 2007, "Detecting Near-Duplicates for Web Crawling", section 3.
+    Source: Norouzi, Punjani, Fleet 2012, "Fast Search in Hamming Space with Multi-Index Hashing", section 2.
     """
-    value, count = int(phash, 16), bits + 1
-    edges = [BITS * index // count for index in range(count + 1)]
-    return tuple((index, value >> low & (1 << high - low) - 1) for index, (low, high) in enumerate(pairwise(edges)))
+    value = int(phash, 16)
+    return tuple(value >> _BAND_BITS * band & (1 << _BAND_BITS) - 1 for band in range(BANDS))
+
+
+def near(value: int, bits: int) -> tuple[int, ...]:
+    """Every value of a band that differs from this one in at most `bits` bits."""
+    flips = chain.from_iterable(combinations(range(_BAND_BITS), count) for count in range(bits + 1))
+    return tuple(value ^ sum(1 << bit for bit in flip) for flip in flips)

@@ -28,7 +28,7 @@ def admit(
     original = find_original(connection, sha256, phash, bits)
     if original is None:
         take(connection, [Step(found.upload, State.ACCEPTED, note, values)], actor, now, by_person)
-        remember(connection, found.upload, phash, bits)
+        remember(connection, found.upload, phash)
         return State.ACCEPTED
     values |= {"original": original.upload, "reason": original.reason}
     note = "; ".join(part for part in (note, original.reason) if part)

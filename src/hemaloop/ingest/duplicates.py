@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, insert, or_, select
-from sqlalchemy import delete as sql_delete
 
-from hemaloop.imaging.fingerprint import BITS, bands, distance
+from hemaloop.imaging.fingerprint import BANDS, BITS, bands, distance, near
 from hemaloop.ingest.schema import fingerprints, uploads
 from hemaloop.ingest.states import State
 
@@ -24,42 +23,29 @@ def find_original(connection: Connection, sha256: str, phash: str, bits: int) ->
     found = connection.execute(same).scalar()
     if found is not None:
         return Original(found, "the same bytes")
-    near = [(distance(phash, other), upload) for upload, other in _candidates(connection, phash, bits)]
-    apart, upload = min(near, default=(BITS, 0))
+    found_near = [(distance(phash, other), upload) for upload, other in _candidates(connection, phash, bits)]
+    apart, upload = min(found_near, default=(BITS, 0))
     return Original(upload, f"near-duplicate at distance {apart} of {BITS}") if apart <= bits else None
 
 
-def remember(connection: Connection, upload: int, phash: str, bits: int) -> None:
+def remember(connection: Connection, upload: int, phash: str) -> None:
     """Let later uploads find this accepted one."""
-    rows = [{"bits": bits, "band": band, "value": f"{value:x}", "upload": upload} for band, value in bands(phash, bits)]
+    rows = [{"band": band, "value": value, "upload": upload} for band, value in enumerate(bands(phash))]
     connection.execute(insert(fingerprints), rows)
 
 
-def used_bits(connection: Connection) -> int:
-    """The distance that the fingerprints are cut for; without any, one that `use_bits` may change."""
-    return connection.execute(select(func.min(fingerprints.c.bits))).scalar() or 0
-
-
-def use_bits(connection: Connection, bits: int) -> None:
-    """Cut the fingerprints anew if they were cut for another distance."""
-    used = connection.execute(select(func.min(fingerprints.c.bits), func.max(fingerprints.c.bits))).one()
-    if set(used) <= {None, bits}:
-        return
-    connection.execute(sql_delete(fingerprints))
-    kept = select(uploads.c.id, uploads.c.phash).where(uploads.c.state.in_(_KEPT), uploads.c.phash.is_not(None))
-    for row in connection.execute(kept).all():
-        remember(connection, row.id, row.phash, bits)
-
-
 def _candidates(connection: Connection, phash: str, bits: int) -> list[tuple[int, str]]:
-    """Accepted uploads that share a band."""
+    """Accepted uploads with a band that differs in few bits."""
     shares = or_(
-        *((fingerprints.c.band == band) & (fingerprints.c.value == f"{value:x}") for band, value in bands(phash, bits))
+        *(
+            (fingerprints.c.band == band) & fingerprints.c.value.in_(near(value, bits // BANDS))
+            for band, value in enumerate(bands(phash))
+        )
     )
     query = (
         select(fingerprints.c.upload, uploads.c.phash)
         .join(uploads, uploads.c.id == fingerprints.c.upload)
-        .where(fingerprints.c.bits == bits, shares)
+        .where(shares)
         .distinct()
     )
     return [(row.upload, row.phash) for row in connection.execute(query)]

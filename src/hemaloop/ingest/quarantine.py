@@ -10,7 +10,6 @@ from sqlalchemy import func, select
 
 from hemaloop.errors import DataError
 from hemaloop.ingest.admission import admit
-from hemaloop.ingest.duplicates import used_bits
 from hemaloop.ingest.ledger import Ledger, chunks, read_uploads, selected
 from hemaloop.ingest.measuring import Measured
 from hemaloop.ingest.records import Upload
@@ -54,7 +53,7 @@ def put(bucket: Bucket, found: Measured, refusal: Refusal, key: str, now: dateti
     bucket.write(f"{key}.json", json.dumps(document, indent=2, sort_keys=True).encode())
 
 
-def release(ledger: Ledger, bucket: Bucket, key: str, person: str, reason: str) -> State:
+def release(ledger: Ledger, bucket: Bucket, key: str, person: str, reason: str, bits: int) -> State:
     """Let a quarantined upload in again, as a person decided.
 
     Returns:
@@ -71,7 +70,7 @@ def release(ledger: Ledger, bucket: Bucket, key: str, person: str, reason: str) 
         again = read_uploads(connection, selected().where(uploads.c.id == upload.id))
         if again[0].state is not State.QUARANTINED:
             raise DataError(f"{key} is not in quarantine any more: it is {again[0].state}")
-        state = admit(connection, measured, used_bits(connection), person, now, note, by_person=True)
+        state = admit(connection, measured, bits, person, now, note, by_person=True)
     _note_release(bucket, upload, person, reason, now)
     log.info("%s was released by %s: %s", key, person, state)
     return state

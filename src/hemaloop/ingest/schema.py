@@ -53,7 +53,10 @@ uploads = Table(
     Column("phash", String),
     Column("measures", Text),  # JSON of imaging.measure.Measures
     Column("sidecar", Text),  # JSON of protocol.sidecar.Sidecar
+    Column("patient", String),  # the sidecar's pseudonym, to find all of one person's
+    Column("stored_key", String),  # where the bytes to version are, if not at `key`: a copy without private metadata
     Column("quarantine_key", String),
+    Column("quarantined_at", UtcTime),
     Column("original", ForeignKey("uploads.id")),  # of a duplicate
     Column("batch", ForeignKey("batches.id")),
     UniqueConstraint("bucket", "key", "etag"),
@@ -61,6 +64,7 @@ uploads = Table(
     Index("uploads_by_sha256", "sha256"),
     Index("uploads_by_batch", "batch"),
     Index("uploads_by_claim", "claimed_by"),
+    Index("uploads_by_patient", "patient"),
 )
 
 history = Table(
@@ -74,13 +78,12 @@ history = Table(
     Column("note", Text, nullable=False),
 )
 
-# Bands of the accepted images' perceptual hashes: near-duplicates share at least one.
+# Bands of the accepted images' perceptual hashes: near-duplicates have one in which they hardly differ.
 fingerprints = Table(
     "fingerprints",
     metadata,
-    Column("bits", Integer, primary_key=True),
     Column("band", Integer, primary_key=True),
-    Column("value", String, primary_key=True),  # hexadecimal: a band of 64 bits is no SQL integer
+    Column("value", Integer, primary_key=True),
     Column("upload", ForeignKey("uploads.id"), primary_key=True),
 )
 
@@ -92,4 +95,30 @@ batches = Table(
     Column("images", Integer, nullable=False),
     Column("revision", String, index=True),  # the git commit, once versioned
     Column("versioned_at", UtcTime),
+    Column("claimed_by", String),  # the run that versions it
+    Column("lease_until", UtcTime),
+)
+
+# Full listings of the bucket, newest last: when, how much, and what the polls between had missed.
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("bucket", String, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),  # none: it was cut short
+    Column("lists", Integer, nullable=False, default=0),  # LIST requests
+    Column("objects", Integer, nullable=False, default=0),
+    Column("entered", Integer, nullable=False, default=0),
+)
+
+# Consent that was withdrawn: nothing of these comes in again. Hashes, so that no pseudonym is kept.
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("kind", String, primary_key=True),  # image | patient
+    Column("sha256", String, primary_key=True),  # of the image's bytes, or of the pseudonym
+    Column("at", UtcTime, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("reason", Text, nullable=False),
 )

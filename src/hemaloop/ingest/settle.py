@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 
 from hemaloop.ingest.admission import admit, known_values
 from hemaloop.ingest.claims import held
-from hemaloop.ingest.duplicates import use_bits
 from hemaloop.ingest.ledger import Ledger, Step, take
 from hemaloop.ingest.measuring import Measured
 from hemaloop.ingest.quarantine import put, quarantine_keys
@@ -81,7 +80,6 @@ def _admit(ledger: Ledger, measured: Sequence[Measured], owner: str, bits: int, 
         return 0, 0
     states: Counter[State] = Counter()
     with ledger.writing() as connection:
-        use_bits(connection, bits)
         for found in _mine(connection, owner, measured):
             states[admit(connection, found, bits, owner, now)] += 1
     return states[State.ACCEPTED], states[State.DUPLICATE]

@@ -10,22 +10,28 @@ class State(StrEnum):
     QUARANTINED = "quarantined"  # refused, with a reason
     DUPLICATE = "duplicate"  # the same picture as an older, accepted upload
     VERSIONED = "versioned"  # in a dataset revision
+    PURGED = "purged"  # was in quarantine until its time was up; its bytes are gone, its row stays
+    FORGOTTEN = "forgotten"  # consent was withdrawn: its bytes and what was known of it are gone
 
 
 # A claim may pass to another run (claimed -> claimed) or be given up (claimed -> discovered).
 _NEXT = {
     State.DISCOVERED: {State.CLAIMED},
     State.CLAIMED: {State.CLAIMED, State.DISCOVERED, State.ACCEPTED, State.QUARANTINED, State.DUPLICATE},
-    State.ACCEPTED: {State.VERSIONED},
-    State.QUARANTINED: set[State](),
+    State.ACCEPTED: {State.VERSIONED, State.QUARANTINED},  # quarantined: its bytes vanished before they were versioned
+    State.QUARANTINED: {State.PURGED},
     State.DUPLICATE: set[State](),
     State.VERSIONED: set[State](),
+    State.PURGED: set[State](),
+    State.FORGOTTEN: set[State](),
 }
 _RELEASED = {State.ACCEPTED, State.DUPLICATE}
 
 
 def may_follow(before: State, after: State, by_person: bool = False) -> bool:
-    """Whether `after` may follow `before`. A person alone can release an upload from quarantine."""
-    if by_person:
+    """Whether `after` may follow `before`. A person alone can release an upload from quarantine, or have it forgotten."""
+    if by_person and after is State.FORGOTTEN:
+        return before is not State.FORGOTTEN
+    if by_person and after is not State.PURGED:
         return before is State.QUARANTINED and after in _RELEASED
     return after in _NEXT[before]
