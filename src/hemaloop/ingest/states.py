@@ -29,7 +29,7 @@ _RELEASED = {State.ACCEPTED, State.DUPLICATE}
 
 
 def may_follow(before: State, after: State, by_person: bool = False) -> bool:
-    """Whether `after` may follow `before`. A person alone can release an upload from quarantine, or have it forgotten."""
+    """Whether `after` may follow `before`. A person alone can release one from quarantine, or have it forgotten."""
     if by_person and after is State.FORGOTTEN:
         return before is not State.FORGOTTEN
     if by_person and after is not State.PURGED:
