@@ -40,7 +40,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def environment(self) -> dict[str, str]:
-        """What s3fs, botocore, DVC and devices read to find it."""
+        """What botocore, DVC and devices read to find it."""
         return {
             "HEMALOOP_BUCKET": f"s3://{BUCKET}",
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -163,13 +163,8 @@ def wait_until(
 
 def _create_bucket(server: Server) -> None:
     """Through the S3 API: rclone does not see a folder made behind its back at once."""
-    import fsspec
-
-    fs = fsspec.filesystem(
-        "s3", key=server.key, secret=server.secret, endpoint_url=server.endpoint, skip_instance_cache=True
-    )
-    if not fs.exists(BUCKET):
-        fs.mkdir(BUCKET)
+    with environment(server.environment()):
+        Bucket(f"s3://{BUCKET}").create()
 
 
 def open_bucket(settings: Settings) -> Bucket:

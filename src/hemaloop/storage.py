@@ -2,16 +2,22 @@
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from hemaloop.errors import ConfigError, TransientError
-from hemaloop.files import write_atomically
+from hemaloop.files import TEMPORARY
+from hemaloop.stores import Fetched, FolderStore, S3Store, Store, folder_etag, translated
 
 log = logging.getLogger(__name__)
+
+READERS = 8  # objects that are read at once
+PAGE_KEYS = 1000  # in one answer to LIST: S3 gives no more
 
 
 @dataclass(frozen=True)
@@ -32,130 +38,131 @@ class Bucket:
     """
 
     def __init__(self, url: str) -> None:
-        import fsspec  # half a second; not for `--help`
-
         self.url = url
         self._local = url.startswith("file://")
         self._root = url.split("://", 1)[1]
-        if self._local:
-            self._fs = fsspec.filesystem("file")
-        else:
-            # The endpoint is named so that fsspec, which remembers filesystems by arguments, sees it change.
-            self._fs = fsspec.filesystem(
-                "s3",
-                endpoint_url=os.environ.get("AWS_ENDPOINT_URL"),
-                key=os.environ.get("AWS_ACCESS_KEY_ID"),
-                secret=os.environ.get("AWS_SECRET_ACCESS_KEY"),
-                use_listings_cache=False,
-            )
+        self._store: Store = FolderStore(Path(self._root)) if self._local else S3Store(self._root)
 
     def check(self) -> None:
         """Raises: ConfigError: the bucket does not exist or refuses us. TransientError: it is away."""
-        with self._translated(""):
-            if self._local:
-                if not Path(self._root).is_dir():
-                    raise ConfigError(f"bucket {self.url}: there is no such folder: create it, or set HEMALOOP_BUCKET")
-            else:
-                self._fs.call_s3("head_bucket", Bucket=self._root)
+        self._store.check()
 
     def create(self) -> None:
         """Create the bucket if it is not there."""
-        with self._translated(""):
-            if self._local:
-                Path(self._root).mkdir(parents=True, exist_ok=True)
-            elif not self._fs.exists(self._root):
-                self._fs.mkdir(self._root)
+        self._store.create()
 
     def read(self, key: str) -> bytes:
-        with self._translated(key):
-            return bytes(self._fs.cat_file(self._path(key)))
+        """The whole object: what is cut short or damaged on its way is read again, or is a TransientError."""
+        return self._store.fetch(key).data
 
-    def read_many(self, keys: list[str]) -> dict[str, bytes | None]:
+    def fetch(self, key: str) -> Fetched:
+        """The whole object, with the ETag of just these bytes."""
+        return self._store.fetch(key)
+
+    def read_many(self, keys: Sequence[str]) -> dict[str, bytes | None]:
         """Several objects at once; None for those that are not there (any more)."""
         if not keys:
             return {}
-        paths = {self._path(key): key for key in keys}
-        with self._translated(keys[0]):
-            found = self._fs.cat(list(paths), on_error="return")
-        if isinstance(found, bytes):  # fsspec unwraps a list of one
-            found = {next(iter(paths)): found}
-        contents: dict[str, bytes | None] = {}
-        for path, key in paths.items():
-            content = found.get(path)
-            if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
-                with self._translated(key):
-                    raise content
-            contents[key] = content if isinstance(content, bytes) else None
-        return contents
+        with ThreadPoolExecutor(min(READERS, len(keys))) as readers:
+            return dict(zip(keys, readers.map(self._read_if_there, keys), strict=True))
+
+    def _read_if_there(self, key: str) -> bytes | None:
+        try:
+            return self.read(key)
+        except FileNotFoundError:
+            return None
 
     def write(self, key: str, data: bytes) -> None:
-        with self._translated(key):
-            if self._local:
-                write_atomically(Path(self._path(key)), data)
-            else:
-                self._fs.pipe_file(self._path(key), data)
+        self._store.write(key, data)
 
     def exists(self, key: str) -> bool:
-        with self._translated(key):
-            return bool(self._fs.exists(self._path(key)))
+        return self._store.exists(key)
 
     def delete(self, key: str) -> None:
         """Deleting what is not there is no error."""
-        with self._translated(key):
-            try:
-                self._fs.rm_file(self._path(key))
-            except FileNotFoundError:
-                log.debug("%s was not there to delete", key)
+        try:
+            self._store.delete(key)
+        except FileNotFoundError:
+            log.debug("%s was not there to delete", key)
 
     def copy(self, source: str, target: str) -> None:
-        with self._translated(source):
-            if self._local:
-                self.write(target, self.read(source))
-            else:
-                self._fs.cp_file(self._path(source), self._path(target))
+        self._store.copy(source, target)
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Every object whose key begins with `prefix` (a folder, ending in '/'), in order of keys."""
-        with self._translated(prefix):
-            found = self._fs.find(self._path(prefix.rstrip("/")), detail=True)
-        for path, info in sorted(found.items()):
-            key = path[len(self._root) :].lstrip("/")
-            if key.startswith(prefix) and "/.tmp-" not in f"/{key}":
-                yield self._object(key, info)
+        for page in self.pages(prefix):
+            yield from page
+
+    def pages(self, prefix: str, start_after: str = "") -> Iterator[Sequence[StoredObject]]:
+        """Objects whose key begins with `prefix` and comes after `start_after`, in order of keys.
+
+        One LIST request and at most PAGE_KEYS objects a page; a page is forgotten when the next one is asked for.
+        What is not there gives one empty page.
+        """
+        return self._local_pages(prefix, start_after) if self._local else self._s3_pages(prefix, start_after)
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        """The folders right below `prefix` ('' or ending in '/'), each ending in '/', in order."""
+        if self._local:
+            with translated(self._root):
+                return [prefix + name for name in _sorted_names(self._path(prefix)) if name.endswith("/")]
+        answers = self._s3_answers(prefix, Delimiter="/")
+        return [folder["Prefix"] for answer in answers for folder in answer.get("CommonPrefixes", ())]
+
+    def _s3_pages(self, prefix: str, start_after: str) -> Iterator[Sequence[StoredObject]]:
+        after = {"StartAfter": start_after} if start_after else {}
+        for answer in self._s3_answers(prefix, **after):
+            yield [
+                StoredObject(found["Key"], found["Size"], found["ETag"].strip('"'), found["LastModified"])
+                for found in answer.get("Contents", ())
+            ]
+
+    def _s3_answers(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
+        """Answers to LIST, page after page; botocore repeats a request that failed on the way."""
+        assert isinstance(self._store, S3Store)
+        while True:
+            # Nothing found is an empty answer: a bucket that is not there is an error.
+            answer = self._store.list_page(Prefix=prefix, MaxKeys=PAGE_KEYS, **options)
+            yield answer
+            if not answer.get("IsTruncated"):
+                return
+            options |= {"ContinuationToken": answer["NextContinuationToken"]}
+
+    def _local_pages(self, prefix: str, start_after: str) -> Iterator[Sequence[StoredObject]]:
+        keys = self._walk(prefix.rpartition("/")[0] + "/" if "/" in prefix else "", prefix, start_after)
+        with translated(self._root):
+            page = list(islice(keys, PAGE_KEYS))
+        yield page
+        while len(page) == PAGE_KEYS:
+            with translated(self._root):
+                page = list(islice(keys, PAGE_KEYS))
+            if page:
+                yield page
+
+    def _walk(self, folder: str, prefix: str, start_after: str) -> Iterator[StoredObject]:
+        """The objects below a folder in S3's order of keys, holding the names of one folder a level."""
+        for name in _sorted_names(self._path(folder)):
+            key = folder + name
+            if name.endswith("/"):
+                holds_wanted = key.startswith(prefix) or prefix.startswith(key)
+                if holds_wanted and (key > start_after or start_after.startswith(key)):
+                    yield from self._walk(key, prefix, start_after)
+            elif key.startswith(prefix) and key > start_after and not name.startswith(TEMPORARY):
+                with suppress(FileNotFoundError):  # deleted since its folder was read
+                    yield _local_object(key, os.stat(self._path(key)))
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
 
-    def _object(self, key: str, info: dict[str, object]) -> StoredObject:
-        size = int(str(info["size"]))
-        if self._local:
-            modified = datetime.fromtimestamp(float(str(info["mtime"])), UTC)
-            return StoredObject(key, size, f"{info['ino']}-{info['mtime']}-{size}", modified)
-        last_modified = info["LastModified"]
-        assert isinstance(last_modified, datetime)
-        return StoredObject(key, size, str(info["ETag"]).strip('"'), last_modified)
 
-    @contextmanager
-    def _translated(self, key: str) -> Iterator[None]:
-        """Turn the many errors of s3fs into ours; FileNotFoundError of one object stays."""
-        import botocore.exceptions as s3
+def _sorted_names(folder: str) -> Sequence[str]:
+    """What is in a folder, folders with a '/' behind, which is how S3 orders them; nothing if it is not there."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
-        try:
-            yield
-        except PermissionError as error:
-            raise ConfigError(
-                f"bucket {self.url} refuses our key ({error}): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            ) from error
-        except FileNotFoundError as error:
-            if not key or "specified bucket" in str(error):  # S3's words for NoSuchBucket
-                raise ConfigError(
-                    f"bucket {self.url} is not there ({error}): create it, or set HEMALOOP_BUCKET"
-                ) from error
-            raise
-        except s3.NoCredentialsError as error:
-            raise ConfigError(f"bucket {self.url}: no key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from error
-        except (s3.HTTPClientError, s3.ConnectionError, ConnectionError, TimeoutError) as error:
-            where = os.environ.get("AWS_ENDPOINT_URL", "AWS")
-            raise TransientError(f"bucket {self.url} at {where} cannot be reached: {error}") from error
-        except OSError as error:
-            raise TransientError(f"bucket {self.url}: {error}") from error
+
+def _local_object(key: str, found: os.stat_result) -> StoredObject:
+    return StoredObject(key, found.st_size, folder_etag(found), datetime.fromtimestamp(found.st_mtime, UTC))

@@ -1,0 +1,225 @@
+"""Objects in a folder, and objects on an S3 store: what `storage.Bucket` stands on.
+
+S3 through botocore itself, whose calls many threads may make at once: one object read costs two thirds of what it
+does through s3fs, and is measured in the thread that read it (docs/adr/0013).
+"""
+
+import base64
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from hemaloop.errors import ConfigError, TransientError
+from hemaloop.files import write_atomically
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS = 32
+CONNECT_SECONDS = 10
+READ_SECONDS = 60  # without a byte
+BODY_TRIES = 3  # botocore itself tries again only up to the headers
+
+# What a store says when our key, not the object, is the matter.
+_REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "403"}
+_MISSING = {"NoSuchKey", "NotFound", "404"}
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """An object as it was read, whole."""
+
+    data: bytes
+    etag: str  # of just these bytes; as a listing has it
+
+
+class Store(Protocol):
+    """Raises (any method): ConfigError, TransientError; FileNotFoundError where an object is not there."""
+
+    def check(self) -> None: ...
+    def create(self) -> None: ...
+    def fetch(self, key: str) -> Fetched: ...
+    def write(self, key: str, data: bytes) -> None: ...
+    def exists(self, key: str) -> bool: ...
+    def delete(self, key: str) -> None: ...
+    def copy(self, source: str, target: str) -> None: ...
+
+
+class FolderStore:
+    """A bucket that is a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def check(self) -> None:
+        if not self._folder.is_dir():
+            raise ConfigError(
+                f"bucket file://{self._folder}: there is no such folder: create it, or set HEMALOOP_BUCKET"
+            )
+
+    def create(self) -> None:
+        with translated(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+
+    def fetch(self, key: str) -> Fetched:
+        with translated(self._folder), (self._folder / key).open("rb") as stream:
+            return Fetched(stream.read(), folder_etag(os.fstat(stream.fileno())))
+
+    def write(self, key: str, data: bytes) -> None:
+        with translated(self._folder):
+            write_atomically(self._folder / key, data)
+
+    def exists(self, key: str) -> bool:
+        return (self._folder / key).is_file()
+
+    def delete(self, key: str) -> None:
+        with translated(self._folder):
+            (self._folder / key).unlink()
+
+    def copy(self, source: str, target: str) -> None:
+        self.write(target, self.fetch(source).data)
+
+
+class S3Store:
+    """A bucket on an S3 store; address and key come from the standard AWS_* environment variables."""
+
+    def __init__(self, bucket: str) -> None:
+        self._bucket = bucket
+        names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_MAX_ATTEMPTS")
+        # By process: connections do not survive a fork.
+        self._client = _client(os.getpid(), *(os.environ.get(name) for name in names))
+
+    def check(self) -> None:
+        self._call("head_bucket")
+
+    def create(self) -> None:
+        try:
+            self.check()
+        except ConfigError:
+            region = self._client.meta.region_name
+            elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+            self._call("create_bucket", **({} if region == "us-east-1" else elsewhere))
+
+    def fetch(self, key: str) -> Fetched:
+        """The whole object: a body that is cut short or damaged on its way is read again."""
+        import botocore.exceptions as s3
+
+        before = ""
+        with self._translated(key):
+            for _ in range(BODY_TRIES):
+                try:
+                    answer = self._client.get_object(Bucket=self._bucket, Key=key)
+                    data = bytes(answer["Body"].read())  # checks Content-Length
+                except (s3.IncompleteReadError, s3.HTTPClientError, ConnectionError) as error:
+                    log.info("%s was cut short on its way (%s): reading it again", key, error)
+                    continue
+                found = hashlib.md5(data, usedforsecurity=False).hexdigest()
+                etag = str(answer.get("ETag", "")).strip('"')
+                # Some stores' ETags look like the MD5 that they are not; then the same bytes come twice.
+                if not _MD5.fullmatch(etag) or found in (etag, before):
+                    return Fetched(data, etag)
+                before = found
+        raise TransientError(f"s3://{self._bucket}/{key}: its body was cut short or damaged {BODY_TRIES} times")
+
+    def write(self, key: str, data: bytes) -> None:
+        digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+        self._call("put_object", key, Body=data, ContentMD5=digest)
+
+    def exists(self, key: str) -> bool:
+        try:
+            self._call("head_object", key)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def delete(self, key: str) -> None:
+        self._call("delete_object", key)
+
+    def copy(self, source: str, target: str) -> None:
+        self._call("copy_object", target, CopySource={"Bucket": self._bucket, "Key": source})
+
+    def list_page(self, **options: Any) -> dict[str, Any]:
+        """One answer to LIST (ListObjectsV2)."""
+        with self._translated(""):
+            return dict(self._client.list_objects_v2(Bucket=self._bucket, **options))
+
+    def _call(self, operation: str, key: str = "", /, **options: Any) -> None:
+        if key:
+            options["Key"] = key
+        with self._translated(key):
+            getattr(self._client, operation)(Bucket=self._bucket, **options)
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        import botocore.exceptions as s3
+
+        where = f"bucket s3://{self._bucket} at {os.environ.get('AWS_ENDPOINT_URL', 'AWS')}"
+        try:
+            yield
+        except s3.ClientError as error:
+            raise _translate(error, where, key) from error
+        except (s3.NoCredentialsError, s3.PartialCredentialsError) as error:
+            raise ConfigError(f"{where}: no key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from error
+        except (s3.HTTPClientError, s3.ConnectionError, s3.IncompleteReadError, OSError) as error:
+            raise TransientError(f"{where} cannot be reached: {error}") from error
+        except s3.BotoCoreError as error:
+            raise ConfigError(f"{where}: {error}") from error
+
+
+@lru_cache(maxsize=8)
+def _client(_process: int, endpoint: str | None, _key: str | None, _secret: str | None, _attempts: str | None) -> Any:
+    """One client a process and address: making one takes a tenth of a second, and it keeps connections open."""
+    import botocore.session
+    from botocore.config import Config
+
+    session = botocore.session.get_session()
+    return session.create_client(
+        "s3",
+        region_name=session.get_config_variable("region") or "us-east-1",
+        config=Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            max_pool_connections=CONNECTIONS,
+            retries={"mode": "standard"},  # 5xx, throttling and lost connections; as often as AWS_MAX_ATTEMPTS says
+            # Stores other than AWS serve few names but their own, and know few of the newer checksums.
+            s3={"addressing_style": "path" if endpoint else "auto"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+@contextmanager
+def translated(folder: Path | str) -> Iterator[None]:
+    """Turn the errors of a folder into ours; FileNotFoundError of one object stays."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise FileNotFoundError(str(error)) from error
+    except PermissionError as error:
+        raise ConfigError(f"bucket file://{folder} refuses us: {error}") from error
+    except OSError as error:
+        raise TransientError(f"bucket file://{folder}: {error}") from error
+
+
+def folder_etag(stat: os.stat_result) -> str:
+    """What changes when a file's content does."""
+    return f"{stat.st_ino}-{stat.st_mtime}-{stat.st_size}"
+
+
+def _translate(error: Any, where: str, key: str) -> Exception:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    if code == "NoSuchBucket" or (code in _MISSING and not key):
+        return ConfigError(f"{where} is not there ({code}): create it, or set HEMALOOP_BUCKET")
+    if code in _MISSING:
+        return FileNotFoundError(f"{where} has no {key}")
+    if code in _REFUSED:
+        return ConfigError(f"{where} refuses our key ({error}): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    return TransientError(f"{where}: {key}: {error}")
