@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pages test check bench drill lock format clean
+.PHONY: help demo pages test check bench drill drill-ingest lock format clean
 
 help: ## what there is to make
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
 
 demo: $(READY) ## the whole loop on this machine, in .demo/; IMAGES=folder-of-class-folders for your own images
 	$(BIN)/hemaloop demo $(if $(IMAGES),--images "$(IMAGES)") $(ARGS)
@@ -31,6 +31,9 @@ bench: $(READY) ## the benchmarks, as ratios in one run: a table, and .bench/res
 
 drill: $(READY) ## end ingest at each of its effects, run it again, and compare: every point, some minutes
 	$(BIN)/python -W ignore tests/ingest/kill_drill.py "$$(mktemp -d)" early
+
+drill-ingest: $(READY) ## faults, kills, several workers and devices: 200 seeded rounds, half an hour; ARGS="--rounds 20 --seed 7"
+	$(BIN)/python -m drill ingest $(ARGS)
 
 format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

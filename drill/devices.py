@@ -18,6 +18,8 @@ from hemaloop.storage import Bucket
 
 Corpus = Mapping[str, tuple[bytes, frozenset[str]]]  # name -> file, and the reasons that may quarantine it
 
+DELETED = "deleted"
+
 _TRIES = 200
 _AGAIN_SECONDS = 0.3
 
@@ -44,6 +46,7 @@ class Plan:
     sidecar: bool = True
     reasons: frozenset[str] = frozenset()
     misplaced: bool = False
+    deleted: bool = False  # at once, again
 
 
 class Device:
@@ -67,6 +70,7 @@ class Device:
             self._late: 4,
             self._skewed: 2,
             self._misplaced: 1,
+            self._deleted: 2,
             self._bad: 10 if self._hostile else 0,
         }
         return self._random.choices(list(kinds), list(kinds.values()))[0]()
@@ -78,6 +82,8 @@ class Device:
             _insist(lambda content=content: bucket.write(key, content))  # type: ignore[misc]
             time.sleep(self._random.random() * 0.05)
         last = hashlib.sha256(plan.contents[-1]).hexdigest()
+        if plan.deleted:
+            _insist(lambda: bucket.delete(key))
         if plan.sidecar:
             beside = Sidecar(
                 last, self.name, self._now + timedelta(seconds=self._number), plan.slide,
@@ -126,6 +132,11 @@ class Device:
         key = self._key(datetime(self._random.choice((1970, 2099)), 1, 1, tzinfo=UTC))
         image, label, slide = self._picture()
         return Plan(key, (image,), "skewed clock", label, slide)
+
+    def _deleted(self) -> Plan:
+        key = self._key()
+        image, label, slide = self._picture()
+        return Plan(key, (image,), DELETED, label, slide, deleted=True)
 
     def _misplaced(self) -> Plan:
         return Plan(

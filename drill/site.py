@@ -39,7 +39,7 @@ class Site:
             "HEMALOOP_LEDGER": self.ledger,
             "HEMALOOP_REPOSITORY": str(self.origin),
             "DVC_NO_ANALYTICS": "1",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))),  # this checkout's code
         }
 
     def settings(self, machine: str) -> Settings:

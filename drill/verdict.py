@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from drill.devices import Sent
+from drill.devices import DELETED, Sent
 from drill.site import Site
 from hemaloop.ingest.ledger import Ledger
 from hemaloop.ingest.records import Trace
@@ -43,7 +43,7 @@ def judge(where: Site, sent: Sequence[Sent], runs: Mapping[str, int], faults: Ma
     verdict = Verdict(len(sent), {str(k): v for k, v in ledger.counts().items()}, runs, faults)
     traces = {each.key: ledger.history(each.key) for each in sent}
     for each in sent:
-        verdict.broken += _of_upload(where, each, traces[each.key])
+        verdict.broken += (f"{each.key} ({each.kind}): {what}" for what in _of_upload(where, each, traces[each.key]))
     verdict.hostile = sum(each.kind.startswith("hostile") for each in sent)
     verdict.broken += _strangers(where, set(traces))
     revisions = _revisions(where)
@@ -59,36 +59,39 @@ def judge(where: Site, sent: Sequence[Sent], runs: Mapping[str, int], faults: Ma
 
 
 def _of_upload(where: Site, sent: Sent, traces: Sequence[Trace]) -> Iterator[str]:
-    """One final state; the last content of the key is known, and went where it belongs."""
-    told = f"{sent.key} ({sent.kind})"
-    if not traces:
-        yield f"{told}: lost: the ledger has never seen it"
-        return
+    """One final state for each content; the last one is known, and went where it belongs."""
+    if not traces and sent.kind != DELETED:  # deleted: it may be gone before anybody looked
+        yield "lost: the ledger has never seen it"
     if len({trace.upload.etag for trace in traces}) != len(traces):
-        yield f"{told}: one content is in the ledger twice"
+        yield "one content is in the ledger twice"
     for trace in traces:
-        ends = [change.state for change in trace.changes if change.state in _FINAL]
-        if trace.upload.state not in _FINAL:
-            yield f"{told}: it is left {trace.upload.state}"
-        elif len(set(ends)) != 1 and not _vanished(trace):
-            yield f"{told}: it had the final states {ends}"
-    last = [trace.upload for trace in traces if trace.upload.sha256 == sent.sha256]
-    if not last and not (sent.reasons and traces[-1].upload.state is State.QUARANTINED):
-        found = [(str(trace.upload.state), trace.upload.reason) for trace in traces]
-        yield f"{told}: its last content is not in the ledger, but {found}"
-    for upload in last[-1:]:
-        if sent.reasons and upload.reason not in sent.reasons:
-            yield f"{told}: {upload.state} {upload.reason!r}, wanted quarantine for {sorted(sent.reasons)}"
-        if not sent.reasons and upload.state not in (State.VERSIONED, State.DUPLICATE):
-            yield f"{told}: {upload.state} {upload.reason!r}, wanted in the dataset"
-    for trace in traces:
-        key = trace.upload.quarantine_key
-        if trace.upload.state is State.QUARANTINED and key and not where.bucket.exists(f"{key}.json"):
-            yield f"{told}: {key}.json is missing"
+        yield from _of_trace(where, trace)
+    if traces and sent.kind != DELETED:
+        yield from _of_last(sent, traces)
 
 
-def _vanished(trace: Trace) -> bool:
-    return trace.upload.reason == "vanished"
+def _of_trace(where: Site, trace: Trace) -> Iterator[str]:
+    upload = trace.upload
+    ends = Counter(change.state for change in trace.changes if change.state in _FINAL)
+    if upload.state not in _FINAL:
+        yield f"it is left {upload.state}"
+    elif len(ends) != 1 or (upload.state is not State.DUPLICATE and ends.total() != 1):  # a link is noted once more
+        yield f"it came to an end more than once: {dict(ends)}"
+    key = upload.quarantine_key
+    if upload.state is State.QUARANTINED and key and not where.bucket.exists(f"{key}.json"):
+        yield f"{key}.json is missing"
+
+
+def _of_last(sent: Sent, traces: Sequence[Trace]) -> Iterator[str]:
+    """What became of the content that lies in the bucket now."""
+    last = [trace.upload for trace in traces if trace.upload.sha256 == sent.sha256] or [traces[-1].upload]
+    found, refused = last[-1], last[-1].state is State.QUARANTINED
+    if found.sha256 != sent.sha256 and not refused:
+        yield f"its last content is not in the ledger, but {found.state} {found.sha256}"
+    if sent.reasons and not (refused and found.reason in sent.reasons):
+        yield f"{found.state} {found.reason!r}, wanted quarantine for {sorted(sent.reasons)}"
+    if not sent.reasons and refused:
+        yield f"quarantined as {found.reason!r}, wanted in the dataset"
 
 
 def _strangers(where: Site, keys: set[str]) -> Iterator[str]:
