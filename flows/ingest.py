@@ -15,11 +15,12 @@ from tasks.ingest_summary import Summary
 
 
 @flow(name="ingest")
-def ingest(params: str | None = None) -> dict[str, Any]:
+def ingest(params: str | None = None, keys: list[str] | None = None) -> dict[str, Any]:
     """Discover, claim, measure, judge, settle, seal, version. With nothing new it does nothing.
 
     Args:
         params: path of a params.yaml; by default that of the newest revision.
+        keys: where a notification says that something has arrived; hints, never more.
     """
     settings = read_settings()
     with bucket_environment(settings), claimant(Ledger(settings.ledger), settings.home / "claims") as owner:

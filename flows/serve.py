@@ -12,10 +12,13 @@ from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLi
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.schedules import Cron, Interval, Schedule
 
-from hemaloop.config import Settings, bucket_url, check, read_section
+from flows.wake import HOW_TO_START, WOKEN, trigger
+from hemaloop.config import EMBEDDED, Settings, bucket_url, check, read_section
+from hemaloop.embedded import BUCKET
 from hemaloop.errors import ConfigError
 
 POOL = "hemaloop"
+INGEST = "flows/ingest.py:ingest"
 ROOT = Path(__file__).parent.parent
 
 
@@ -61,26 +64,45 @@ def deploy(params: Path, settings: Settings) -> dict[str, str]:
     _create_pool()
     plans = plan(read_section(params, "schedules", Schedules), read_section(params, "retrain", Retrain))
     for entrypoint, schedules in plans.items():
-        flow = prefect.flow.from_source(source=str(ROOT), entrypoint=entrypoint)
-        assert isinstance(flow, prefect.Flow)  # a coroutine only inside an event loop
-        flow.deploy(
-            name="scheduled",
-            work_pool_name=POOL,
-            schedules=schedules,
-            job_variables={"env": _environment(settings)},
-            # Two runs of one flow would only wait for each other: the next one finds what this one left.
-            concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
-            print_next_steps=False,
-            ignore_warnings=True,  # it would rather have us serve from one process
-        )
-    return {entrypoint.split(":")[1]: "; ".join(map(_words, found)) for entrypoint, found in plans.items()}
+        # Two runs of one flow would only wait for each other: the next one finds what this one left.
+        _deploy(settings, entrypoint, "scheduled", ConcurrencyLimitStrategy.CANCEL_NEW, schedules=schedules)
+    told = {entrypoint.split(":")[1]: "; ".join(map(_words, found)) for entrypoint, found in plans.items()}
+    if bucket := notified_bucket(settings):
+        # A wake-up that comes while a woken run is on waits for it: what it speaks of may have come too late for that.
+        _deploy(settings, INGEST, WOKEN, ConcurrencyLimitStrategy.ENQUEUE, triggers=[trigger(bucket)])
+        told["ingest"] += "; and when `hemaloop watch` hears of uploads"
+    return told
+
+
+def notified_bucket(settings: Settings) -> str | None:
+    """The name by which a store's notifications call the bucket; None for a folder, which sends none."""
+    url = bucket_url(settings)
+    if url == EMBEDDED:
+        return BUCKET
+    return url.removeprefix("s3://") if url.startswith("s3://") else None
+
+
+def _deploy(
+    settings: Settings, entrypoint: str, name: str, when_taken: ConcurrencyLimitStrategy, **options: Any
+) -> None:
+    flow = prefect.flow.from_source(source=str(ROOT), entrypoint=entrypoint)
+    assert isinstance(flow, prefect.Flow)  # a coroutine only inside an event loop
+    flow.deploy(
+        name=name,
+        work_pool_name=POOL,
+        job_variables={"env": _environment(settings)},
+        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=when_taken),
+        print_next_steps=False,
+        ignore_warnings=True,  # it would rather have us serve from one process
+        **options,
+    )
 
 
 def plan(schedules: Schedules, retrain: Retrain) -> dict[str, list[Schedule]]:
     """Entrypoint -> when it runs."""
     enough = {"minimum_new_images": retrain.new_labelled_images}
     return {
-        "flows/ingest.py:ingest": [_every(schedules.ingest_seconds)],
+        INGEST: [_every(schedules.ingest_seconds)],
         "flows/retrain.py:retrain": [
             Cron(schedules.retrain_cron, parameters={"minimum_new_images": 1}, slug="nightly"),
             _every(schedules.retrain_check_seconds, parameters=enough, slug="enough-new-images"),
@@ -113,10 +135,7 @@ def _check_server() -> None:
     with get_client(sync_client=True) as client:
         error = client.api_healthcheck() if prefect.settings.PREFECT_API_URL.value() else "PREFECT_API_URL is not set"
     if error:
-        raise ConfigError(
-            f"no Prefect server ({error}): `prefect server start`, then "
-            "`prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api`"
-        )
+        raise ConfigError(f"no Prefect server ({error}): {HOW_TO_START}")
 
 
 def _create_pool() -> None:

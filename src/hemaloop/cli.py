@@ -12,6 +12,7 @@ from hemaloop.errors import HemaloopError
 COMMANDS = (
     "demo",
     "upload",
+    "watch",
     "ingest",
     "retrain",
     "why",
