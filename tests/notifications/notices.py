@@ -1,0 +1,43 @@
+"""Notifications as the stores write them."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote_plus
+
+BUCKET = "blood"
+
+
+def record(key: str, bucket: str = BUCKET, event: str = "ObjectCreated:Put") -> dict[str, Any]:
+    """One record of S3's; MinIO's begin their events with s3:."""
+    return {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "eventName": event,
+        "s3": {"bucket": {"name": bucket}, "object": {"key": quote_plus(key), "size": 1024}},
+    }
+
+
+def s3(*keys: str, bucket: str = BUCKET, event: str = "ObjectCreated:Put") -> bytes:
+    return json.dumps({"Records": [record(key, bucket, event) for key in keys]}).encode()
+
+
+def minio(key: str, bucket: str = BUCKET) -> bytes:
+    event = "s3:ObjectCreated:CompleteMultipartUpload"
+    body = {"EventName": event, "Key": f"{bucket}/{key}", "Records": [record(key, bucket, event)]}
+    return json.dumps(body).encode()
+
+
+def by_sns(body: bytes) -> bytes:
+    return json.dumps({"Type": "Notification", "MessageId": "1", "Message": body.decode()}).encode()
+
+
+TEST_EVENT = json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": BUCKET}).encode()
+
+
+def capture(number: int, suffix: str = ".jpg") -> str:
+    return f"uploads/pi-1/2026/01/31/field-{number}{suffix}"
+
+
+def captures(numbers: Sequence[int]) -> list[str]:
+    return [capture(number) for number in numbers]
