@@ -4,25 +4,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, NullPool, Row, Select, create_engine, event, func, insert, inspect, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select
 from sqlalchemy import update as sql_update
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.dialects import postgresql, sqlite
 
-from hemaloop.errors import ConfigError, HemaloopError, TransientError
+from hemaloop.errors import HemaloopError
 from hemaloop.imaging.measure import Measures
+from hemaloop.ingest import migrations
+from hemaloop.ingest.database import begin_writing, open_engine, shown, translated
 from hemaloop.ingest.records import Change, Trace, Upload
-from hemaloop.ingest.schema import batches, history, metadata, uploads
+from hemaloop.ingest.schema import batches, history, uploads
 from hemaloop.ingest.states import State, may_follow
 from hemaloop.protocol.documents import decode
 from hemaloop.protocol.sidecar import Sidecar
+from hemaloop.storage import StoredObject
 
 CHUNK = 500  # ids in one statement: SQLite takes 32,766 parameters, older ones 999
-_WRITERS = 0x68656D61  # PostgreSQL's advisory lock: one writer at a time, as SQLite has it
-_BUSY_SECONDS = 60
 
 _original = uploads.alias("original")
 
@@ -41,32 +40,29 @@ class Ledger:
     """Every transaction writes rows and their history together, one writer at a time.
 
     Raises (any method):
-        ConfigError: the URL names no database that we can open.
+        ConfigError: the URL names no database that we can open, or a newer hemaloop's.
         TransientError: the database is away, or busy for long.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._engine = _engine(url)
+        self._engine = open_engine(url)
         with self.reading() as connection:
-            ready = inspect(connection).has_table(batches.name)
+            ready = migrations.is_current(connection)
         if not ready:
             with self.writing() as connection:
-                metadata.create_all(connection)
+                migrations.upgrade(connection, shown(url))
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        with _translated(self.url), self._engine.connect() as connection:
+        with translated(self.url), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that no other writer overlaps: what it reads stays true until it ends."""
-        with _translated(self.url), self._engine.connect() as connection:
-            if self._engine.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            else:
-                connection.execute(select(func.pg_advisory_xact_lock(_WRITERS)))
+        with translated(self.url), self._engine.connect() as connection:
+            begin_writing(connection)
             yield connection
             connection.commit()
 
@@ -106,6 +102,40 @@ def read_uploads(connection: Connection, query: Select[Any]) -> list[Upload]:
     return [_upload(row) for row in connection.execute(query)]
 
 
+def read_by_id(connection: Connection, ids: Sequence[int]) -> list[Upload]:
+    """These uploads, in the order of `ids`; each must be there."""
+    found: dict[int, Upload] = {}
+    for chunk in chunks(ids):
+        found |= {upload.id: upload for upload in read_uploads(connection, selected().where(uploads.c.id.in_(chunk)))}
+    return [found[id_] for id_ in ids]
+
+
+def enter(
+    connection: Connection,
+    bucket: str,
+    found: Sequence[StoredObject],
+    actor: str,
+    at: datetime,
+    sidecars: Mapping[str, str],
+) -> int:
+    """Enter objects of a bucket that the ledger does not know yet; how many those were.
+
+    Args:
+        sidecars: key of an object -> ETag of the sidecar that was listed beside it.
+    """
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(uploads).on_conflict_do_nothing().returning(uploads.c.id, uploads.c.size)
+    rows = [
+        {"bucket": bucket, "state": State.DISCOVERED, "reason": ""}
+        | {"key": stored.key, "etag": stored.etag, "size": stored.size, "modified": stored.modified}
+        | {"sidecar_etag": sidecars.get(stored.key)}
+        for stored in found
+    ]
+    new = connection.execute(statement, rows).all() if rows else []
+    record(connection, [(row.id, State.DISCOVERED, f"{row.size} bytes in {bucket}") for row in new], actor, at)
+    return len(new)
+
+
 def take(connection: Connection, steps: Sequence[Step], actor: str, at: datetime, by_person: bool = False) -> None:
     """Change states, and write the history of it.
 
@@ -114,13 +144,23 @@ def take(connection: Connection, steps: Sequence[Step], actor: str, at: datetime
     """
     before = _states(connection, [step.upload for step in steps])
     for step in steps:
-        if not may_follow(before[step.upload], step.state, by_person):
-            raise HemaloopError(f"upload {step.upload}: {step.state} may not follow {before[step.upload]}")
-    for step in steps:
-        connection.execute(
-            sql_update(uploads).where(uploads.c.id == step.upload).values(state=step.state, **step.values)
-        )
+        known = before.pop(step.upload, None)
+        if known is None:
+            raise HemaloopError(f"upload {step.upload}: the ledger has none, or two steps of it at once")
+        if not may_follow(known, step.state, by_person):
+            raise HemaloopError(f"upload {step.upload}: {step.state} may not follow {known}")
+    set_columns(connection, {step.upload: {"state": step.state, **step.values} for step in steps})
     record(connection, [(step.upload, step.state, step.note) for step in steps], actor, at)
+
+
+def set_columns(connection: Connection, values: Mapping[int, Mapping[str, Any]]) -> None:
+    """Set columns of many uploads: id -> column -> value. A change of state goes through `take`."""
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for id_, columns in values.items():
+        alike.setdefault(tuple(columns), []).append({"upload_id": id_, **columns})
+    for names, rows in alike.items():
+        statement = sql_update(uploads).where(uploads.c.id == bindparam("upload_id"))
+        connection.execute(statement.values({name: bindparam(name) for name in names}), rows)
 
 
 def record(connection: Connection, rows: Sequence[tuple[int, State, str]], actor: str, at: datetime) -> None:
@@ -156,42 +196,8 @@ def _upload(row: Row[Any]) -> Upload:
         sha256=row.sha256,
         measures=decode(row.measures.encode(), Measures) if row.measures else None,
         sidecar=decode(row.sidecar.encode(), Sidecar) if row.sidecar else None,
-        quarantine_key=row.quarantine_key, original=row.original_key, original_sha256=row.original_sha256,
+        patient=row.patient, stored_key=row.stored_key,
+        quarantine_key=row.quarantine_key, quarantined_at=row.quarantined_at,
+        original=row.original_key, original_sha256=row.original_sha256,
         batch=row.batch, revision=row.revision,
     )  # fmt: skip
-
-
-def _engine(url: str) -> Engine:
-    # NullPool: tasks open the ledger by its address, and nothing is left open behind them.
-    try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite":
-            if not parsed.database or parsed.database == ":memory:":
-                raise ConfigError(f"ledger {url}: wanted a file: sqlite:////absolute/path/ledger.db")
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            engine = create_engine(parsed, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
-            event.listen(engine, "connect", _prepare_sqlite)
-            return engine
-        return create_engine(parsed, poolclass=NullPool)
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise ConfigError(
-            f"ledger {url!r}: {error}: set HEMALOOP_LEDGER to sqlite:////absolute/path/ledger.db "
-            "or postgresql+psycopg://user@host/database"
-        ) from error
-
-
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN IMMEDIATE ourselves, before the first read
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
-
-
-@contextmanager
-def _translated(url: str) -> Iterator[None]:
-    try:
-        yield
-    except OperationalError as error:
-        raise TransientError(
-            f"ledger {make_url(url).render_as_string()}: {error.orig}: is the database up, and its folder writable?"
-        ) from error

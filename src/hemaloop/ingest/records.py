@@ -25,7 +25,10 @@ class Upload:
     sha256: str | None = None
     measures: Measures | None = None
     sidecar: Sidecar | None = None
+    patient: str | None = None  # the sidecar's pseudonym
+    stored_key: str | None = None  # where the bytes to version are, if not at `key`
     quarantine_key: str | None = None
+    quarantined_at: datetime | None = None
     original: str | None = None  # of a duplicate: the key of the accepted upload
     original_sha256: str | None = None
     batch: str | None = None

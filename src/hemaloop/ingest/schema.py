@@ -1,4 +1,4 @@
-"""The ledger's tables."""
+"""The ledger's tables as they are now; migrations/ says how they came to be so."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -53,6 +53,7 @@ uploads = Table(
     Column("phash", String),
     Column("measures", Text),  # JSON of imaging.measure.Measures
     Column("sidecar", Text),  # JSON of protocol.sidecar.Sidecar
+    Column("sidecar_etag", String),  # of the sidecar that was last listed beside it and seen to: another one is news
     Column("patient", String),  # the sidecar's pseudonym, to find all of one person's
     Column("stored_key", String),  # where the bytes to version are, if not at `key`: a copy without private metadata
     Column("quarantine_key", String),
@@ -65,6 +66,7 @@ uploads = Table(
     Index("uploads_by_batch", "batch"),
     Index("uploads_by_claim", "claimed_by"),
     Index("uploads_by_patient", "patient"),
+    Index("uploads_by_original", "original"),
 )
 
 history = Table(
@@ -85,6 +87,8 @@ fingerprints = Table(
     Column("band", Integer, primary_key=True),
     Column("value", Integer, primary_key=True),
     Column("upload", ForeignKey("uploads.id"), primary_key=True),
+    Column("phash", BigInteger, nullable=False),  # as a signed number: a look-up reads this table alone
+    sqlite_with_rowid=False,
 )
 
 batches = Table(
@@ -110,6 +114,8 @@ reconciliations = Table(
     Column("lists", Integer, nullable=False, default=0),  # LIST requests
     Column("objects", Integer, nullable=False, default=0),
     Column("entered", Integer, nullable=False, default=0),
+    Column("missed", Integer, nullable=False, default=0),  # of those, in places that no poll lists
+    Column("lone_sidecars", Integer, nullable=False, default=0),  # whose image has not come
 )
 
 # Consent that was withdrawn: nothing of these comes in again. Hashes, so that no pseudonym is kept.
@@ -121,4 +127,34 @@ tombstones = Table(
     Column("at", UtcTime, nullable=False),
     Column("actor", String, nullable=False),
     Column("reason", Text, nullable=False),
+)
+
+# Objects that are to leave the bucket: entered with the change of state that asks for it, deleted after that.
+removals = Table(
+    "removals",
+    metadata,
+    Column("upload", ForeignKey("uploads.id"), primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("sha256", String),  # of what is to go: an object with other content stays; none: whatever is there goes
+)
+
+# What devices say back; a report is taken once.
+reports = Table(
+    "reports",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("device", String, nullable=False, index=True),
+    Column("body", Text, nullable=False),  # the report's JSON, as the device wrote it
+)
+
+# Rounds of ingest, as they were judged.
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("at", UtcTime, nullable=False, index=True),
+    Column("uploads", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),
+    Column("suspect", Text, nullable=False),  # what is wrong with it as a whole; "" where nothing is
+    Column("docs", String, nullable=False),  # key of its page of Data Docs
 )
