@@ -2,7 +2,10 @@
 
 import configparser
 import logging
+import random
 import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from hemaloop.dataset.commands import Commands
@@ -15,7 +18,8 @@ BRANCH = "main"
 UPSTREAM = f"origin/{BRANCH}"
 REMOTE = "bucket"  # DVC's name for where the images are kept
 BATCHES = Path("data/batches")
-PUSH_TRIES = 5  # each one after somebody else's push
+PUSH_TRIES = 20  # each one after somebody else's push
+PAUSE_SECONDS = (0.1, 5.0)  # before the second try, and at most; doubled in between
 
 _MARK = "hemaloop-workspace"  # in .git: this clone is ours to reset
 # Left by a git that was killed; nobody else works here while we hold the lock.
@@ -47,6 +51,10 @@ class Clone:
     def made(self) -> bool:
         return (self.folder / ".git").is_dir()
 
+    @property
+    def history_cache(self) -> Path:
+        return self.folder / ".git" / "hemaloop-history.db"
+
     def synchronise(self, keep: str) -> str:
         """Bring it to origin's main; what is not there is gone, but for the images of batch `keep`."""
         if not self.made:
@@ -70,6 +78,12 @@ class Clone:
     def reset(self) -> None:
         self.run.git("checkout", "--quiet", "--force", "-B", BRANCH, UPSTREAM)
         self.run.git("clean", "-fdq")
+
+    def blobs(self, folder: Path) -> dict[str, str]:
+        """Git's hash of each file right in `folder`, as HEAD has it, by name."""
+        listed = self.run.git("ls-tree", "-z", "HEAD", f"{folder.as_posix()}/")
+        entries = (entry.split("\t", 1) for entry in listed.split("\0") if entry)
+        return {Path(path).name: about.split()[2] for about, path in entries if about.split()[1] == "blob"}
 
     def commit(self, message: str) -> None:
         """Commit what is staged."""
@@ -142,7 +156,7 @@ class Clone:
 
     def _configure_remote(self) -> None:
         """Say in git where the images are kept, so that everybody's `dvc pull` finds them."""
-        for _ in range(PUSH_TRIES):
+        for _ in tries():
             if _remote_url(self.folder / ".dvc" / "config") == self._remote:
                 return
             self.run.dvc("remote", "add", "--default", "--force", REMOTE, self._remote)
@@ -152,6 +166,15 @@ class Clone:
                 return
             self.reset()
         raise busy(self._origin)
+
+
+def tries() -> Iterator[int]:
+    """Count tries to push. Those who lost come again at different times, so that each lands in the end."""
+    first, longest = PAUSE_SECONDS
+    for number in range(PUSH_TRIES):
+        if number:
+            time.sleep(random.uniform(0, min(longest, first * 2**number)))
+        yield number
 
 
 def busy(origin: str) -> TransientError:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 BOT = ("hemaloop bot", "bot@hemaloop.invalid")
 KEPT_LINES = 2000  # of a command's output, for its error
+THEN = ";"  # between DVC's commands
 LOCK_POLL_SECONDS = 0.1
 
 _GIT = (
@@ -27,6 +28,20 @@ _GIT = (
     "-c", "gc.autoDetach=false",  # nothing may go on in the background: it would keep the lock
     "-c", "advice.detachedHead=false",
 )  # fmt: skip
+
+_FAILED = "ended with an error: dvc "
+
+# Several commands of DVC for one start of it, as its own `main` runs each; the first that fails ends them.
+_DVC_COMMANDS = f"""\
+import sys
+from dvc.cli import main
+commands = [part.split("\\n") for part in "\\n".join(sys.argv[1:]).split("\\n{THEN}\\n")]
+for command in commands:
+    code = main(command)
+    if code:
+        print("{_FAILED}" + " ".join(command[:3]), flush=True)
+        sys.exit(code)
+"""
 
 
 @dataclass(frozen=True)
@@ -82,16 +97,17 @@ class Commands:
         return self._run([*_GIT, *arguments], logging.DEBUG)
 
     def dvc(self, *arguments: str) -> None:
-        """Raises: ConfigError, TransientError."""
-        ended = self.try_dvc(*arguments)
+        """One command, or several with THEN between them. Raises: ConfigError, TransientError."""
+        ended = self._run([sys.executable, "-c", _DVC_COMMANDS, *arguments], logging.DEBUG, told=("dvc", *arguments))
         if ended.code != 0:
-            raise failure(f"dvc {' '.join(arguments[:3])}", ended.output)
+            output, _, failed = ended.output.rpartition(_FAILED)
+            raise failure(f"dvc {failed.strip() or ' '.join(arguments[:3])}", output or ended.output)
 
     def try_dvc(self, *arguments: str, level: int = logging.DEBUG) -> Ended:
         return self._run([sys.executable, "-m", "dvc", *arguments], level)
 
-    def _run(self, command: list[str], level: int) -> Ended:
-        log.debug("run in %s: %s", self._folder, " ".join(command))
+    def _run(self, command: list[str], level: int, told: Sequence[str] = ()) -> Ended:
+        log.debug("run in %s: %s", self._folder, " ".join(told or command))
         try:
             process = subprocess.Popen(
                 command, cwd=self._folder, env=_environment(), pass_fds=(self._lock,), text=True, errors="replace",

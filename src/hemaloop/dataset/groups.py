@@ -32,11 +32,11 @@ class Components:
         for image in images:
             self._join(_group(image.group), _image(image.sha256))
             # A slide seen with a patient once is that patient's, also where the patient was left out.
-            for name in _pseudonyms(image.patient, image.slide):
+            for name in pseudonyms(image.patient, image.slide):
                 self._join(_group(image.group), _group(name))
         for link in links:
             self._join(_group(link.group), _image(link.sha256))
-            for name in _pseudonyms(link.patient, link.slide):
+            for name in pseudonyms(link.patient, link.slide):
                 self._join(_group(link.group), _group(name))
 
     def of(self, group: str) -> str:
@@ -75,7 +75,7 @@ def assign_groups(
 
 
 def _assign(origin: Origin, runs: "_Runs") -> Assignment:
-    known = _pseudonyms(origin.patient, origin.slide)
+    known = pseudonyms(origin.patient, origin.slide)
     return Assignment(known[0]) if known else runs.join(origin.device, origin.captured_at)
 
 
@@ -94,12 +94,18 @@ class _Runs:
         start = bisect.bisect_left(points, time - self._within, key=lambda point: point[0])
         end = bisect.bisect_right(points, time + self._within, key=lambda point: point[0])
         near = sorted({group for _, group in points[start:end]})
-        group = near[0] if near else f"{RUN}{device}:{time.astimezone(UTC).isoformat()}"
+        group = near[0] if near else run_name(device, time)
         self.add(device, time, group)
         return Assignment(group, tuple(near[1:]))
 
 
-def _pseudonyms(patient: str | None, slide: str | None) -> list[str]:
+def run_name(device: str, time: datetime) -> str:
+    """The group of images that begin a run."""
+    return f"{RUN}{device}:{time.astimezone(UTC).isoformat()}"
+
+
+def pseudonyms(patient: str | None, slide: str | None) -> list[str]:
+    """The groups that what is known of an image names, the patient's first."""
     named = (("patient", patient), ("slide", slide))
     return [f"{kind}:{name}" for kind, name in named if name is not None]
 

@@ -71,8 +71,13 @@ def read_history(folder: Path) -> History:
     Raises:
         DataError: a file is not as `to_csv` writes it.
     """
+    return read_batches(folder.glob("*.csv"))
+
+
+def read_batches(paths: Iterable[Path]) -> History:
+    """Read some files of some batches. Raises: DataError: a file is not as `to_csv` writes it."""
     images, links = {}, {}
-    for path in sorted(folder.glob("*.csv")):
+    for path in sorted(paths):
         if path.name.endswith(_LINKS):
             links[path.name.removesuffix(_LINKS)] = _read(path, SealedLink)
         else:

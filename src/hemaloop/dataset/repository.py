@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from hemaloop.dataset.batch import Batch, BatchImage
-from hemaloop.dataset.clone import BATCHES, PUSH_TRIES, UPSTREAM, Clone, busy
-from hemaloop.dataset.commands import one_writer
+from hemaloop.dataset.cached_history import related
+from hemaloop.dataset.clone import BATCHES, UPSTREAM, Clone, busy, tries
+from hemaloop.dataset.commands import THEN, one_writer
 from hemaloop.dataset.failures import stage_failure
-from hemaloop.dataset.records import SealedImage, SealedLink, images_path, links_path, read_history, to_csv
+from hemaloop.dataset.records import SealedImage, SealedLink, images_path, links_path, to_csv
 from hemaloop.dataset.seal import Sealed, seal
 from hemaloop.dataset.split import SplitParams
 from hemaloop.errors import ConfigError, DataError, TransientError
@@ -173,8 +175,7 @@ def _store(clone: Clone, batch: Batch, read: Read) -> bytes:
         for _ in readers.map(lambda image: _write(folder / image.name, image, read), batch.images):
             pass
     target = f"{BATCHES}/{batch.id}"
-    clone.run.dvc("add", target)
-    clone.run.dvc("push", f"{target}.dvc")
+    clone.run.dvc("add", target, THEN, "push", f"{target}.dvc")
     return (clone.folder / f"{target}.dvc").read_bytes()
 
 
@@ -191,8 +192,8 @@ def _write(path: Path, image: BatchImage, read: Read) -> None:
 def _land(clone: Clone, batch: Batch, pointer: bytes | None, params: SplitParams) -> str:
     """Seal on the newest main, commit and push; again where somebody was faster: sides depend on what is there."""
     folder = clone.folder / BATCHES
-    for _ in range(PUSH_TRIES):
-        sealed = seal(batch, read_history(folder), params)
+    for _ in tries():
+        sealed = _seal(clone, batch, params)
         files = {links_path(folder, batch.id): to_csv(sealed.links, SealedLink)} if sealed.links else {}
         if pointer is not None:
             files[images_path(folder, batch.id)] = to_csv(sealed.images, SealedImage)
@@ -209,6 +210,13 @@ def _land(clone: Clone, batch: Batch, pointer: bytes | None, params: SplitParams
     raise busy(str(clone.folder))
 
 
+def _seal(clone: Clone, batch: Batch, params: SplitParams) -> Sealed:
+    csvs = {name: blob for name, blob in clone.blobs(BATCHES).items() if name.endswith(".csv")}
+    within = timedelta(minutes=params.neighbour_minutes)
+    found = related(clone.history_cache, clone.folder / BATCHES, csvs, batch, within)
+    return seal(batch, found.history, params, found.elsewhere)
+
+
 def _subject(batch: Batch, sealed: Sealed) -> str:
     subject = f"Add {len(batch.images)} images" if batch.images else f"Add {len(batch.links)} links"
     if not sealed.excluded:
@@ -222,7 +230,7 @@ def _message(message: str, trailers: Mapping[str, str]) -> str:
 
 
 def _push_rebased(clone: Clone, origin: str) -> str:
-    for _ in range(PUSH_TRIES):
+    for _ in tries():
         if clone.run.git("rev-list", "--count", f"{UPSTREAM}..HEAD") == "0" or clone.push():
             return clone.head()
         ended = clone.run.try_git("rebase", "--quiet", UPSTREAM)

@@ -1,6 +1,7 @@
 """Seal a batch: give its images their groups and sides, next to everything that was sealed before."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from itertools import chain
@@ -26,8 +27,12 @@ class Sealed:
     excluded: tuple[str, ...]  # groups that this batch shows to be one with a group of a stricter side
 
 
-def seal(batch: Batch, history: History, params: SplitParams) -> Sealed:
+def seal(batch: Batch, history: History, params: SplitParams, elsewhere: Mapping[str, Counts] | None = None) -> Sealed:
     """Decide groups and sides of a batch. The same batch on the same history gives the same answer.
+
+    Args:
+        history: all that was sealed before; or what has to do with this batch, with the rest counted in `elsewhere`.
+        elsewhere: of each side, images by label that `history` leaves out.
 
     Raises:
         DataError: an image is in the history already, or a group is on two sides there.
@@ -45,7 +50,13 @@ def seal(batch: Batch, history: History, params: SplitParams) -> Sealed:
     witnesses = [image.sha256 for image in images] + [link.sha256 for link in links]
     for origin, found, sha256 in zip(origins, assigned, witnesses, strict=True):
         sealed_links += [_link(origin, run, sha256, "it lies between two runs") for run in found.bridged]
-    return _decide(images, assigned[: len(images)], tuple(sealed_links), history, params)
+    return _decide(images, assigned[: len(images)], tuple(sealed_links), history, params, elsewhere or {})
+
+
+def count_sides(history: History) -> dict[str, Counts]:
+    """Images by label of each side; what is excluded is left out. Raises: DataError: a group is on two sides."""
+    components = Components(history.all_images(), history.all_links())
+    return _present(history, components, component_sides(recorded_sides(history.all_images()), components), {})
 
 
 def _refuse_doubles(batch: Batch, history: History) -> None:
@@ -62,6 +73,7 @@ def _decide(
     links: tuple[SealedLink, ...],
     history: History,
     params: SplitParams,
+    elsewhere: Mapping[str, Counts],
 ) -> Sealed:
     """The sides of the groups, once all groups and links are known."""
     recorded = recorded_sides(history.all_images())
@@ -73,7 +85,7 @@ def _decide(
         component = components.of(image.group)
         if component not in sides:
             new.setdefault(component, Counter())[image.label] += 1
-    sides |= decide_sides(new, _present(history, components, sides), params)
+    sides |= decide_sides(new, _present(history, components, sides, elsewhere), params)
     sided = tuple(
         _image(image, found.group, recorded.get(found.group, sides[components.of(found.group)]))
         for image, found in zip(images, assigned, strict=True)
@@ -81,8 +93,11 @@ def _decide(
     return Sealed(sided, links, _newly_excluded(history, recorded, components, sides))
 
 
-def _present(history: History, components: Components, sides: dict[str, str]) -> dict[str, Counts]:
-    present: dict[str, Counts] = {}
+def _present(
+    history: History, components: Components, sides: dict[str, str], elsewhere: Mapping[str, Counts]
+) -> dict[str, Counts]:
+    """Images by label of each side, those of `elsewhere` too; what is excluded counts for none."""
+    present = {side: Counter(counts) for side, counts in elsewhere.items()}
     for image in history.all_images():
         side = effective_side(image, components, sides)
         present.setdefault(side, Counter())[image.label] += 1
