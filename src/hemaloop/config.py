@@ -27,6 +27,7 @@ class Settings:
     workspace: Path  # the bot's own clone
     mlflow: str  # MLflow tracking URI
     keys: Path  # the online keys: snapshot, timestamp, channels
+    docs: str  # URL under which people read the Data Docs
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -40,6 +41,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         workspace=Path(environ.get("HEMALOOP_WORKSPACE", home / "workspace")).absolute(),
         mlflow=environ.get("HEMALOOP_MLFLOW", f"sqlite:///{home}/mlflow.db"),
         keys=Path(environ.get("HEMALOOP_KEYS", home / "keys" / "online")).absolute(),
+        docs=environ.get("HEMALOOP_DOCS", (home / "docs").as_uri()).rstrip("/"),
     )
 
 

@@ -1,25 +1,32 @@
 """Quarantine: what was refused, kept with the reason, and let in again by a person."""
 
+import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import func, select
 
 from hemaloop.errors import DataError
+from hemaloop.imaging.thumbnail import thumbnail
 from hemaloop.ingest.admission import admit
 from hemaloop.ingest.ledger import Ledger, chunks, read_uploads, selected
 from hemaloop.ingest.measuring import Measured
 from hemaloop.ingest.records import Upload
-from hemaloop.ingest.rules import LABEL_UNKNOWN, Refusal
+from hemaloop.ingest.rounds import device_of
+from hemaloop.ingest.rules import CONSENT_WITHDRAWN, LABEL_UNKNOWN, Refusal
 from hemaloop.ingest.schema import uploads
 from hemaloop.ingest.states import State
 from hemaloop.protocol.keys import QUARANTINE, UPLOADS
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)
+
+THUMBNAIL = ".thumbnail.jpg"
+WRITERS = 8  # at once; they wait for the bucket
 
 
 def quarantine_keys(ledger: Ledger, refused: Sequence[int]) -> dict[int, str]:
@@ -37,11 +44,24 @@ def quarantine_keys(ledger: Ledger, refused: Sequence[int]) -> dict[int, str]:
     return keys
 
 
+def objects_of(key: str) -> tuple[str, ...]:
+    """All that quarantine/ holds of one upload: its bytes, the reason, and a small picture where it decodes."""
+    return (key, f"{key}.json", f"{key}{THUMBNAIL}")
+
+
+def put_all(
+    bucket: Bucket, measured: Sequence[Measured], refused: Mapping[int, Refusal], keys: Mapping[int, str], now: datetime
+) -> None:
+    """Copy refused objects into quarantine, and write why beside each. Again, it writes the same."""
+    with ThreadPoolExecutor(WRITERS) as pool:
+        done = [pool.submit(put, bucket, found, refused[found.upload], keys[found.upload], now) for found in measured]
+        for each in done:
+            each.result()
+
+
 def put(bucket: Bucket, found: Measured, refusal: Refusal, key: str, now: datetime) -> None:
-    """Copy a refused object into quarantine, and write why beside it."""
-    try:
-        bucket.copy(found.key, key)
-    except FileNotFoundError:
+    """Copy one refused object into quarantine, with its picture, and write why beside it."""
+    if not _copy(bucket, found, key):
         log.info("%s is gone: its quarantine has the reason alone", found.key)
     document = {
         "upload": found.key,
@@ -51,6 +71,39 @@ def put(bucket: Bucket, found: Measured, refusal: Refusal, key: str, now: dateti
         "measures": asdict(found.measures) if found.measures else None,
     }
     bucket.write(f"{key}.json", json.dumps(document, indent=2, sort_keys=True).encode())
+
+
+def find(ledger: Ledger, reason: str = "", device: str = "") -> list[Upload]:
+    """What is in quarantine, in order of keys: all, or of one reason, or of one device."""
+    query = selected().where(uploads.c.state == State.QUARANTINED)
+    if reason:
+        query = query.where(uploads.c.reason == reason)
+    with ledger.reading() as connection:
+        found = read_uploads(connection, query.order_by(uploads.c.key, uploads.c.id))
+    return [upload for upload in found if not device or device_of(upload.key) == device]
+
+
+def pictures(ledger: Ledger, bucket: Bucket, refused: Sequence[int]) -> dict[int, bytes]:
+    """The small pictures of refused uploads, where they have one."""
+    keys = {f"{key}{THUMBNAIL}": upload for upload, key in quarantine_keys(ledger, refused).items()}
+    return {keys[key]: data for key, data in bucket.read_many(list(keys)).items() if data is not None}
+
+
+def _copy(bucket: Bucket, found: Measured, key: str) -> bool:
+    """Just the bytes that were judged, unless they were never read; whether they were there."""
+    try:
+        if not (found.measures and found.measures.sha256):
+            bucket.copy(found.key, key)
+            return True
+        data = bucket.read(found.key)
+    except FileNotFoundError:
+        return False
+    if hashlib.sha256(data).hexdigest() != found.measures.sha256:
+        return False
+    bucket.write(key, data)
+    if (picture := thumbnail(data)) is not None:
+        bucket.write(f"{key}{THUMBNAIL}", picture)
+    return True
 
 
 def release(ledger: Ledger, bucket: Bucket, key: str, person: str, reason: str, bits: int) -> State:
@@ -83,10 +136,14 @@ def _quarantined(ledger: Ledger, key: str) -> Upload:
     for trace in reversed(traces):
         if trace.upload.state is State.QUARANTINED:
             return trace.upload
-    raise DataError(f"{key} is not in quarantine: it is {traces[-1].upload.state}")
+    state = traces[-1].upload.state
+    more = ": its bytes are gone since its time was up; upload it again" if state is State.PURGED else ""
+    raise DataError(f"{key} is not in quarantine: it is {state}{more}")
 
 
 def _as_measured(upload: Upload) -> Measured:
+    if upload.reason == CONSENT_WITHDRAWN:
+        raise DataError(f"{upload.key}: the patient's consent was withdrawn: nobody can let it in")
     if upload.measures is None or upload.measures.problem:
         raise DataError(
             f"{upload.key} was refused as {upload.reason}: there is no image in its place to let in; upload it again"

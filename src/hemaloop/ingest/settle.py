@@ -12,7 +12,7 @@ from hemaloop.ingest.admission import admit, known_values
 from hemaloop.ingest.claims import held
 from hemaloop.ingest.ledger import Ledger, Step, take
 from hemaloop.ingest.measuring import Measured
-from hemaloop.ingest.quarantine import put, quarantine_keys
+from hemaloop.ingest.quarantine import put_all, quarantine_keys
 from hemaloop.ingest.rules import Refusal
 from hemaloop.ingest.states import State
 from hemaloop.storage import Bucket
@@ -60,14 +60,14 @@ def _refuse(
     if not measured:
         return Counter()
     keys = quarantine_keys(ledger, [found.upload for found in measured])
-    for found in measured:
-        put(bucket, found, refused[found.upload], keys[found.upload], now)
+    put_all(bucket, measured, refused, keys, now)
     with ledger.writing() as connection:
         mine = _mine(connection, owner, measured)
         steps = []
         for found in mine:
             refusal = refused[found.upload]
             values = known_values(found) | {"reason": refusal.reason, "quarantine_key": keys[found.upload]}
+            values["quarantined_at"] = now
             note = f"{refusal.reason}: {refusal.note}" if refusal.note else refusal.reason
             steps.append(Step(found.upload, State.QUARANTINED, note, values))
         take(connection, steps, owner, now)
