@@ -185,11 +185,9 @@ def _finish(where: Site, worker: Worker, tally: Tally) -> None:
 
 def reconcile(where: Site) -> None:
     """The whole bucket against the ledger, as its own flow does."""
-    from hemaloop.ingest.ledger import Ledger
-    from hemaloop.ingest.reconciling import reconcile as reconcile_all
+    from tasks.ingest_steps import reconcile as reconcile_all
 
-    settings = where.settings("machine-0")
-    reconcile_all(Ledger(settings.ledger), where.bucket, 1, datetime.now(UTC), "drill")
+    reconcile_all(where.settings("machine-0"), where.params)
 
 
 def standing(where: Site) -> str:

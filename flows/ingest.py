@@ -25,7 +25,7 @@ def ingest(params: str | None = None, keys: list[str] | None = None) -> dict[str
     settings = read_settings()
     with bucket_environment(settings), claimant(Ledger(settings.ledger), settings.home / "claims") as owner:
         path = tasks.find_params(settings, params, newest=False)
-        summary = Summary(tasks.discover(settings, path, owner))
+        summary = Summary(tasks.discover(settings, path, owner, keys or []))
         while claimed := tasks.claim(settings, path, owner):
             path = tasks.find_params(settings, params, newest=True)
             chunks = tasks.measure.map(unmapped(settings), unmapped(path), split_chunks(path, claimed)).result()

@@ -27,6 +27,7 @@ class Schedules:
     """Section `schedules` of params.yaml."""
 
     ingest_seconds: int
+    reconcile_seconds: int
     release_seconds: int
     retrain_cron: str
     retrain_check_seconds: int  # how often to look whether enough new labelled images have arrived
@@ -36,6 +37,7 @@ class Schedules:
     def __post_init__(self) -> None:
         for name in (
             "ingest_seconds",
+            "reconcile_seconds",
             "release_seconds",
             "retrain_check_seconds",
             "refresh_seconds",
@@ -103,6 +105,7 @@ def plan(schedules: Schedules, retrain: Retrain) -> dict[str, list[Schedule]]:
     enough = {"minimum_new_images": retrain.new_labelled_images}
     return {
         INGEST: [_every(schedules.ingest_seconds)],
+        "flows/reconcile.py:reconcile": [_every(schedules.reconcile_seconds)],
         "flows/retrain.py:retrain": [
             Cron(schedules.retrain_cron, parameters={"minimum_new_images": 1}, slug="nightly"),
             _every(schedules.retrain_check_seconds, parameters=enough, slug="enough-new-images"),

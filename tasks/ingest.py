@@ -13,6 +13,7 @@ _options: dict[str, Any] = {**RETRY, "cache_policy": NO_CACHE}
 
 find_params = task(**_options, name="find-params")(steps.find_params)
 discover = task(**_options, name="discover")(steps.discover)
+reconcile = task(**_options, name="reconcile")(steps.reconcile)
 claim = task(**_options, name="claim")(steps.claim)
 measure = task(**_options, name="measure", task_run_name="measure {chunk[0].key} ...")(steps.measure)
 judge = task(**_options, name="judge")(steps.judge)

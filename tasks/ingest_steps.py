@@ -11,10 +11,12 @@ from hemaloop.config import Settings, read_section
 from hemaloop.dataset.batch import Batch, BatchImage, Link, Origin
 from hemaloop.dataset.split import SplitParams
 from hemaloop.embedded import open_bucket
-from hemaloop.ingest import claims, docs, sealing, watch
+from hemaloop.ingest import claims, docs, reconciling, sealing, watch
+from hemaloop.ingest.entering import Finder
 from hemaloop.ingest.ledger import Ledger
 from hemaloop.ingest.measuring import Measured, measure_uploads
 from hemaloop.ingest.parameters import read_parameters
+from hemaloop.ingest.reconciling import Reconciliation
 from hemaloop.ingest.records import SealedBatch, Upload
 from hemaloop.ingest.rules import Judgement
 from hemaloop.ingest.settle import Settled
@@ -36,11 +38,17 @@ def find_params(settings: Settings, given: str | None, newest: bool) -> Path:
     return path
 
 
-def discover(settings: Settings, params: Path, owner: str) -> int:
-    """New uploads that were entered in the ledger."""
-    settle_seconds = read_parameters(params).ingest.settle_seconds
-    ledger = Ledger(settings.ledger)
-    return watch.discover(ledger, open_bucket(settings), settle_seconds, datetime.now(UTC), owner)
+def discover(settings: Settings, params: Path, owner: str, keys: Sequence[str] = ()) -> int:
+    """New uploads that were entered in the ledger; `keys` are hints of where to look besides."""
+    read, ledger = read_parameters(params), Ledger(settings.ledger)
+    return watch.discover(ledger, open_bucket(settings), read.ingest, read.classes, datetime.now(UTC), owner, keys)
+
+
+def reconcile(settings: Settings, params: Path) -> Reconciliation:
+    """The whole bucket against the ledger."""
+    read, ledger = read_parameters(params), Ledger(settings.ledger)
+    finder = Finder(ledger, open_bucket(settings), read.ingest, read.classes, datetime.now(UTC), "reconciliation")
+    return reconciling.reconcile(finder)
 
 
 def claim(settings: Settings, params: Path, owner: str) -> tuple[Upload, ...]:

@@ -5,10 +5,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from hemaloop.config import Settings, read_settings
+from hemaloop.config import Settings, read_classes, read_section, read_settings
+from hemaloop.ingest.entering import Finder
+from hemaloop.ingest.ledger import Ledger
+from hemaloop.ingest.parameters import IngestParams
+from hemaloop.ingest.reconciling import reconcile
 from hemaloop.protocol.documents import encode
 from hemaloop.protocol.keys import UploadKey, sidecar_key
 from hemaloop.protocol.sidecar import Sidecar
@@ -65,6 +70,12 @@ def upload(
     said = Sidecar(**{**vars(said), "label": label, "labelled_by": "ana" if label else None})
     bucket.write(sidecar_key(key), encode(said) if sidecar is None else sidecar)
     return key
+
+
+def find_all(ledger: Ledger, bucket: Bucket, now: datetime) -> int:
+    """Enter all that is in the bucket, whatever its age; how many were new."""
+    params = replace(read_section(PARAMS, "ingest", IngestParams), settle_seconds=0)
+    return reconcile(Finder(ledger, bucket, params, read_classes(PARAMS), now, "watch")).entered
 
 
 def revision_files(origin: Path) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The ledger: no upload leaves a final state but by a person, and no two runs hold one upload."""
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ingest_site import find_all
 
 from hemaloop.errors import ConfigError, DataError, HemaloopError, TransientError
 from hemaloop.imaging.measure import Measures
@@ -22,9 +24,8 @@ from hemaloop.ingest.rules import Refusal
 from hemaloop.ingest.sealing import mark_versioned, seal, unversioned
 from hemaloop.ingest.settle import settle
 from hemaloop.ingest.states import State, may_follow
-from hemaloop.ingest.watch import complete, discover
 from hemaloop.protocol.keys import UploadKey
-from hemaloop.storage import Bucket, StoredObject
+from hemaloop.storage import Bucket
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LATER = NOW.replace(year=2126)  # whenever these tests run, what they write is older
@@ -97,7 +98,7 @@ def test_whatever_happens_in_whatever_order_nothing_is_lost_or_counted_twice(eve
 def happen(ledger: Ledger, bucket: Bucket, held: dict[str, tuple], event: tuple) -> None:  # type: ignore[type-arg]
     match event:
         case ("discover",):
-            discover(ledger, bucket, 0, LATER, "watch")
+            find_all(ledger, bucket, LATER)
         case ("claim", owner, limit, late):
             claimed = claim(ledger, bucket.url, owner, limit, 600, LATER + timedelta(hours=2 * late))
             held[owner] = tuple({upload.id: upload for upload in (*held[owner], *claimed)}.values())
@@ -118,7 +119,7 @@ def happen(ledger: Ledger, bucket: Bucket, held: dict[str, tuple], event: tuple)
 
 def test_runs_that_claim_at_once_never_hold_the_same_upload() -> None:
     with small_site(images=40) as (ledger, bucket):
-        discover(ledger, bucket, 0, LATER, "watch")
+        find_all(ledger, bucket, LATER)
 
         def work(owner: str) -> list[int]:
             mine: list[int] = []
@@ -134,7 +135,7 @@ def test_runs_that_claim_at_once_never_hold_the_same_upload() -> None:
 
 def test_a_run_whose_lease_ended_settles_nothing_that_another_took_over() -> None:
     with small_site(images=1) as (ledger, bucket):
-        discover(ledger, bucket, 0, LATER, "watch")
+        find_all(ledger, bucket, LATER)
         (slow,) = claim(ledger, bucket.url, "slow", 1, 600, LATER)
         assert claim(ledger, bucket.url, "quick", 1, 600, LATER) == ()
         assert len(claim(ledger, bucket.url, "quick", 1, 600, LATER + timedelta(seconds=601))) == 1
@@ -145,7 +146,7 @@ def test_a_run_whose_lease_ended_settles_nothing_that_another_took_over() -> Non
 
 def test_what_a_dead_run_claimed_is_free_at_once_and_a_living_runs_claims_are_not(tmp_path: Path) -> None:
     with small_site(images=2) as (ledger, bucket):
-        discover(ledger, bucket, 0, LATER, "watch")
+        find_all(ledger, bucket, LATER)
         with claimant(ledger, tmp_path) as living:
             claim(ledger, bucket.url, living, 1, 600, LATER)
             (tmp_path / "dead").touch()  # a killed process leaves its file, and the kernel drops its lock
@@ -157,7 +158,7 @@ def test_what_a_dead_run_claimed_is_free_at_once_and_a_living_runs_claims_are_no
 
 def test_an_illegal_step_changes_nothing_of_its_transaction() -> None:
     with small_site(images=2) as (ledger, bucket):
-        discover(ledger, bucket, 0, LATER, "watch")
+        find_all(ledger, bucket, LATER)
         with pytest.raises(HemaloopError, match="may not follow"):  # noqa: PT012, SIM117 - both in one transaction
             with ledger.writing() as connection:
                 take(connection, [Step(1, State.CLAIMED)], "a", NOW)
@@ -171,7 +172,7 @@ def test_an_illegal_step_changes_nothing_of_its_transaction() -> None:
 def test_a_near_duplicate_is_found_within_the_distance_and_never_beyond(flips: list[set[int]], bits: int) -> None:
     first = 0x0F1E2D3C4B5A6978
     with small_site(images=len(flips) + 1) as (ledger, bucket):
-        discover(ledger, bucket, 0, LATER, "watch")
+        find_all(ledger, bucket, LATER)
         claimed = claim(ledger, bucket.url, "a", 10, 600, LATER)
         for number, (upload, flipped) in enumerate(zip(claimed, [set[int](), *flips], strict=True)):
             phash = f"{first ^ sum(1 << bit for bit in flipped):016x}"
@@ -185,7 +186,7 @@ def test_a_near_duplicate_is_found_within_the_distance_and_never_beyond(flips: l
 
 def test_another_distance_finds_what_was_accepted_under_the_old_one() -> None:
     with small_site(images=2) as (ledger, bucket):
-        discover(ledger, bucket, 0, LATER, "watch")
+        find_all(ledger, bucket, LATER)
         first, second = claim(ledger, bucket.url, "a", 2, 600, LATER)
         settle(ledger, bucket, [measured_as(first.id, first.key, 1, "0" * 16)], {}, "a", 2, LATER)
         settle(ledger, bucket, [measured_as(second.id, second.key, 2, "0" * 15 + "f")], {}, "a", 6, LATER)
@@ -194,7 +195,7 @@ def test_another_distance_finds_what_was_accepted_under_the_old_one() -> None:
 
 def test_of_two_new_duplicates_the_earlier_key_stays() -> None:
     with small_site(images=2) as (ledger, bucket):
-        discover(ledger, bucket, 0, LATER, "watch")
+        find_all(ledger, bucket, LATER)
         claimed = claim(ledger, bucket.url, "a", 2, 600, LATER)
         settle(ledger, bucket, [measured_as(u.id, u.key, 1) for u in reversed(claimed)], {}, "a", 6, LATER)
         states = everything(ledger, bucket)
@@ -202,27 +203,33 @@ def test_of_two_new_duplicates_the_earlier_key_stays() -> None:
         assert ledger.history(max(states))[0].upload.reason == "the same bytes"
 
 
-def test_a_link_goes_with_the_first_batch_after_its_original_and_with_no_other() -> None:
+def test_a_link_goes_with_its_original_or_once_that_is_in_a_revision_alone_if_need_be() -> None:
     with small_site(images=4) as (ledger, bucket):
-        discover(ledger, bucket, 0, LATER, "watch")
+        find_all(ledger, bucket, LATER)
         a, b, c, d = claim(ledger, bucket.url, "a", 4, 600, LATER)
-        names = iter(("first", "second", "third"))
-        settle(ledger, bucket, [measured_as(a.id, a.key, 1)], {}, "a", 6, LATER)
-        assert seal(ledger, 9, lambda *_: next(names), "s", LATER) == "first"
-        settle(ledger, bucket, [measured_as(b.id, b.key, 1)], {}, "a", 6, LATER)
-        assert seal(ledger, 9, lambda *_: next(names), "s", LATER) is None
-        settle(ledger, bucket, [measured_as(c.id, c.key, 2)], {}, "a", 6, LATER)
-        assert seal(ledger, 9, lambda *_: next(names), "s", LATER) == "second"
-        settle(ledger, bucket, [measured_as(d.id, d.key, 3)], {}, "a", 6, LATER)
-        assert seal(ledger, 9, lambda *_: next(names), "s", LATER + timedelta(hours=1)) == "third"
-        first, second, third = unversioned(ledger)
-        assert [link.original for link in second.links] == [a.key]
-        assert first.links == third.links == ()
+        names = iter(("first", "second", "third", "fourth"))
+
+        def sealed() -> tuple[str, list[str], list[str]] | None:
+            if seal(ledger, 9, lambda *_: next(names), "s", LATER) is None:
+                return None
+            *_, last = unversioned(ledger)
+            return last.id, [image.key for image in last.images], [link.key for link in last.links]
+
+        settle(ledger, bucket, [measured_as(a.id, a.key, 1), measured_as(b.id, b.key, 1)], {}, "a", 6, LATER)
+        assert sealed() == ("first", [a.key], [b.key])
+        settle(ledger, bucket, [measured_as(c.id, c.key, 1)], {}, "a", 6, LATER)
+        assert sealed() is None  # its original is in no revision: the batches could not be versioned in any order
+        (first,) = unversioned(ledger)
+        mark_versioned(ledger, first, "c0ffee", "v", LATER)
+        assert sealed() == ("second", [], [c.key])
+        settle(ledger, bucket, [measured_as(d.id, d.key, 4)], {}, "a", 6, LATER)
+        assert sealed() == ("third", [d.key], [])
+        assert sealed() is None
 
 
 def test_what_holds_no_image_cannot_be_released() -> None:
     with small_site(images=1) as (ledger, bucket):
-        discover(ledger, bucket, 0, LATER, "watch")
+        find_all(ledger, bucket, LATER)
         (upload,) = claim(ledger, bucket.url, "a", 1, 600, LATER)
         found = Measured(upload.id, upload.key, 0, measures=Measures(0, "", "", "empty", 0, 0, 0))
         settle(ledger, bucket, [found], {upload.id: Refusal("empty")}, "a", 6, LATER)
@@ -234,7 +241,7 @@ def test_what_holds_no_image_cannot_be_released() -> None:
 
 def test_a_released_upload_goes_into_the_next_batch_and_its_history_says_who_let_it_in() -> None:
     with small_site(images=1) as (ledger, bucket):
-        discover(ledger, bucket, 0, LATER, "watch")
+        find_all(ledger, bucket, LATER)
         (upload,) = claim(ledger, bucket.url, "a", 1, 600, LATER)
         found = measured_as(upload.id, upload.key, 1)
         settle(ledger, bucket, [found], {upload.id: Refusal("too_dark", "brightness 9")}, "a", 6, LATER)
@@ -252,22 +259,14 @@ def test_a_replaced_object_keeps_both_histories_and_both_quarantined_copies() ->
     with small_site(images=1) as (ledger, bucket):
         for content in (b"one", b"two!"):
             bucket.write("uploads/pi-1/2026/11/20/c0.jpg", content)
-            discover(ledger, bucket, 0, LATER, "watch")
+            find_all(ledger, bucket, LATER)
             (upload,) = claim(ledger, bucket.url, "a", 1, 600, LATER)
-            found = [measured_as(upload.id, upload.key, 1)]
+            measures = Measures(len(content), hashlib.sha256(content).hexdigest(), "jpeg", "", 200, 200, 3)
+            found = [Measured(upload.id, upload.key, len(content), measures=measures)]
             settle(ledger, bucket, found, {upload.id: Refusal("too_dark")}, "a", 6, LATER)
         assert len(ledger.history("uploads/pi-1/2026/11/20/c0.jpg")) == 2
         copies = [stored.key for stored in bucket.list("quarantine/") if not stored.key.endswith(".json")]
         assert sorted(bucket.read(key) for key in copies) == [b"one", b"two!"]
-
-
-def test_an_upload_is_complete_with_its_sidecar_or_once_settled() -> None:
-    def stored(key: str, age: int) -> StoredObject:
-        return StoredObject(key, 1, "e", NOW - timedelta(seconds=age))
-
-    objects = [stored("uploads/a.jpg", 1), stored("uploads/a.json", 0), stored("uploads/b.jpg", 29)]
-    objects += [stored("uploads/c.jpg", 30), stored("uploads/d.json", 99)]
-    assert [o.key for o in complete(objects, timedelta(seconds=30), NOW)] == ["uploads/a.jpg", "uploads/c.jpg"]
 
 
 @pytest.mark.parametrize("url", ["nonsense", "oracle+none://x/y", "sqlite://"])

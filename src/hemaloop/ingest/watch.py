@@ -1,58 +1,54 @@
-"""Find new uploads: the listing finds, the ledger decides."""
+"""Poll for new uploads: the listing finds, the ledger decides."""
 
 import logging
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from itertools import chain, islice
 
-from sqlalchemy import Connection, insert, select
-
-from hemaloop.ingest.ledger import Ledger, chunks, record
-from hemaloop.ingest.schema import uploads
-from hemaloop.ingest.states import State
-from hemaloop.protocol.keys import UPLOADS, sidecar_key
-from hemaloop.storage import Bucket, StoredObject
+from hemaloop.ingest.entering import Finder, enter_pairs
+from hemaloop.ingest.finding import is_partition, pair, partitions
+from hemaloop.ingest.ledger import Ledger
+from hemaloop.ingest.parameters import IngestParams
+from hemaloop.ingest.reconciling import last_reconciliation, reconcile
+from hemaloop.protocol.keys import UPLOADS
+from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)
 
-SIDECAR = ".json"
+THREADS = 8  # partitions that are listed at once
 
 
-def discover(ledger: Ledger, bucket: Bucket, settle_seconds: float, now: datetime, actor: str) -> int:
-    """Enter what is new under uploads/ in the ledger; returns how many. Again, it enters nothing twice."""
-    ready = complete(bucket.list(UPLOADS), timedelta(seconds=settle_seconds), now)
-    entered = sum(_enter(ledger, bucket.url, chunk, now, actor) for chunk in chunks(ready))
+def discover(
+    ledger: Ledger,
+    bucket: Bucket,
+    params: IngestParams,
+    classes: Sequence[str],
+    now: datetime,
+    actor: str,
+    hints: Sequence[str] = (),
+) -> int:
+    """Enter what is new in recent partitions in the ledger; returns how many. Again, it enters nothing twice.
+
+    A bucket that was never looked at as a whole is reconciled instead: what it held before counts too.
+
+    Args:
+        classes: the labels that are known.
+        hints: keys that a notification named; where they are is listed too. They decide nothing else.
+    """
+    finder = Finder(ledger, bucket, params, classes, now, actor)
+    if last_reconciliation(ledger, bucket.url) is None:
+        return reconcile(finder).entered
+    prefixes = partitions(bucket.folders(UPLOADS), now, params.window_days, hints)
+    with ThreadPoolExecutor(THREADS) as pool:
+        entered = sum(pool.map(lambda prefix: _list(finder, prefix), prefixes))
     if entered:
         log.info("%d new uploads in %s", entered, bucket.url)
     return entered
 
 
-def complete(objects: Iterable[StoredObject], settle: timedelta, now: datetime) -> list[StoredObject]:
-    """The uploads that have arrived whole: those with a sidecar, and those that have not changed for `settle`."""
-    found = [stored for stored in objects if not stored.key.endswith("/")]
-    sidecars = {stored.key for stored in found if stored.key.endswith(SIDECAR)}
-    return [
-        stored
-        for stored in found
-        if not stored.key.endswith(SIDECAR) and (sidecar_key(stored.key) in sidecars or now - stored.modified >= settle)
-    ]
-
-
-def _enter(ledger: Ledger, url: str, objects: Sequence[StoredObject], now: datetime, actor: str) -> int:
-    with ledger.reading() as connection:  # without news, no writer has to be waited for
-        if not _unknown(connection, url, objects):
-            return 0
-    with ledger.writing() as connection:
-        new = _unknown(connection, url, objects)
-        values = [{"bucket": url, "key": o.key, "etag": o.etag, "size": o.size, "modified": o.modified} for o in new]
-        for value in values:
-            entered = connection.execute(insert(uploads).values(state=State.DISCOVERED, **value))
-            (id_,) = entered.inserted_primary_key or (0,)
-            record(connection, [(id_, State.DISCOVERED, f"{value['size']} bytes in {url}")], actor, now)
-    return len(new)
-
-
-def _unknown(connection: Connection, url: str, objects: Sequence[StoredObject]) -> list[StoredObject]:
-    keys = [stored.key for stored in objects]
-    query = select(uploads.c.key, uploads.c.etag).where(uploads.c.bucket == url, uploads.c.key.in_(keys))
-    known = {(key, etag) for key, etag in connection.execute(query)}
-    return [stored for stored in objects if (stored.key, stored.etag) not in known]
+def _list(finder: Finder, prefix: str) -> int:
+    """A partition wholly; elsewhere one page, whatever a hint says."""
+    pages = finder.bucket.pages(prefix)
+    objects = chain.from_iterable(pages if is_partition(prefix) else islice(pages, 1))
+    return sum(1 for _ in enter_pairs(finder, pair(objects)))
