@@ -2,20 +2,24 @@
 
 import fcntl
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from a_project import Project, git
 from some_images import PARAMS, batch, image, read
+from versioning_worker import EACH, SHARED, links
 
 from hemaloop.dataset.batch import Batch, BatchImage, Link
 from hemaloop.dataset.manifest import assemble
 from hemaloop.dataset.repository import Workspace
-from hemaloop.embedded import free_port
+from hemaloop.dataset.verification import verify
+from hemaloop.embedded import environment, free_port, running, wait_until
 from hemaloop.errors import ConfigError, DataError, TransientError
 from hemaloop.storage import Bucket
 
@@ -84,18 +88,97 @@ def test_links_alone_are_a_revision(project: Project) -> None:
     assert f"slide:another,{link.sha256},near-duplicate" in project.show(f"data/batches/{revision.batch}.links.csv")
 
 
-def test_a_bucket_that_is_away_is_worth_another_try_and_a_wrong_secret_is_not(
-    project: Project, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+def test_a_bucket_that_is_away_delays_and_a_wrong_secret_is_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace = replace(project, remote=f"{bucket.url}/dvc").workspace()
-    with monkeypatch.context() as away:
-        away.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-        with pytest.raises(TransientError, match=r"(?s)dvc push .* failed.*try again later"):
-            workspace.version(batch("one", images=1), read, PARAMS)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    with pytest.raises(ConfigError, match=r"(?s)dvc push .* failed.*AWS_"):
-        workspace.version(batch("one", images=1), read, PARAMS)
-    assert not project.log("^Batch: ")
+    given = batch("one", images=3)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    workspace = replace(project, remote="s3://hemaloop/dvc").workspace()
+    with running(project.folder) as server, environment(server.environment()):
+        workspace.synchronise()
+    with environment(server.environment()), pytest.raises(TransientError, match=r"(?s)dvc push .* failed.*try again"):
+        workspace.version(given, read, PARAMS)
+    with running(project.folder), environment(server.environment() | {"AWS_SECRET_ACCESS_KEY": "wrong"}):
+        with pytest.raises(ConfigError, match=r"(?s)dvc push .* failed.*AWS_"):
+            workspace.version(given, read, PARAMS)
+        assert not project.log("^Batch: ")
+        with environment(server.environment()):
+            revision = workspace.version(given, lambda _: pytest.fail("every image is here"), PARAMS)
+            fresh = replace(project, remote="s3://hemaloop/dvc").workspace("fresh", "fresh-cache")
+            assert fresh.synchronise() == revision.commit
+            fresh.pull()
+    assert verify(fresh.folder) == ()
+
+
+def test_an_origin_that_is_away_delays(project: Project) -> None:
+    port, link = free_port(), Link(image("refused", "another").origin, "0" * 64, "near-duplicate")
+    address = f"git://127.0.0.1:{port}/origin.git"
+    workspace = Workspace(project.folder / "workspace", address, project.remote)
+    with served(project.folder, port):
+        workspace.synchronise()
+    with pytest.raises(TransientError, match="try again later"):
+        workspace.version(Batch((), (link,)), read, PARAMS)
+    with served(project.folder, port):
+        workspace.version(Batch((), (link,)), read, PARAMS)
+    assert len(project.log("^Batch: ")) == 1
+
+
+@contextmanager
+def served(folder: Path, port: int) -> Iterator[None]:
+    """Git's own server over `folder`."""
+    where = ("--base-path=.", "--listen=127.0.0.1", f"--port={port}", "--reuseaddr", ".")
+    command = ("git", "daemon", "--export-all", "--enable=receive-pack", *where)
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL) as daemon:
+        wait_until("git daemon", daemon, lambda: not _is_free(port), 10, "no log")
+        try:
+            yield
+        finally:
+            daemon.terminate()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_workers_that_meet_at_each_push_land_everything_once(project: Project) -> None:
+    """Each versions one batch that all have, and others of its own."""
+    script = Path(__file__).with_name("versioning_worker.py")
+    names = ("a", "b", "c")
+    workers = [
+        subprocess.Popen([sys.executable, script, project.folder, name], stderr=subprocess.PIPE, text=True)
+        for name in names
+    ]
+    ended = [(worker.communicate()[1], worker.returncode) for worker in workers]
+    assert [code for _, code in ended] == [0, 0, 0], ended
+    for each in (SHARED, *(given for name in names for given in links(name))):
+        assert len(project.log(f"^Batch: {each.id}")) == 1
+    assert len(project.log("^Batch: ")) == 1 + len(names) * EACH
+    fresh = project.workspace("fresh", "fresh-cache")
+    fresh.synchronise()
+    fresh.pull()
+    assert verify(fresh.folder) == ()
+
+
+def test_what_does_not_verify_is_told(project: Project) -> None:
+    given, workspace = batch("one", images=3), project.workspace()
+    workspace.version(given, read, PARAMS)
+    folder = workspace.folder / "data/batches"
+    first, second, _ = sorted(image.name for image in given.images)
+    (folder / given.id / first).unlink()
+    (folder / given.id / second).unlink()
+    (folder / given.id / second).write_bytes(b"something else")
+    (folder / given.id / "stray.jpg").touch()
+    (folder / "other.csv").write_bytes((folder / f"{given.id}.csv").read_bytes())
+    told = "\n".join(verify(workspace.folder))
+    for words in (
+        f"{first} is not here",
+        f"{second} has SHA-256",
+        "stray.jpg is in no row",
+        "is in batch",
+        "no other.dvc",
+    ):
+        assert words in told
 
 
 def test_the_same_batch_from_two_workspaces_is_one_commit(project: Project) -> None:
