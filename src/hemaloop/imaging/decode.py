@@ -9,12 +9,22 @@ from hemaloop.imaging import container
 
 Image = NDArray[np.uint8]  # RGB (H, W, 3)
 
+# OpenCV has no names for the reduced ones in RGB; a reduced grey flag is a reduced colour flag less its colour bit.
+_FLAGS = {
+    1: cv2.IMREAD_COLOR_RGB,
+    2: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
 _MESSAGES = {
     container.EMPTY: "the file is empty",
     container.NOT_AN_IMAGE: "the file is not an image: wanted a JPEG or a PNG",
     container.TRUNCATED: "the image is truncated: its end is missing; send it again",
     container.UNDECODABLE: "the image cannot be decoded: its data are damaged; send it again",
     container.TOO_LARGE: f"the image is too large: at most {container.LARGEST_PIXELS:,} pixels",
+    container.BOMB: "the image costs far more to read than it shows: it was made to do harm",
+    container.ANIMATED: "the file holds several pictures: send one picture a file",
+    container.POLYGLOT: "the file is an image and another file at once: send the image alone",
 }
 
 
@@ -25,7 +35,7 @@ def decode(data: bytes) -> Image:
         RGB uint8 (H, W, 3), also for grey images and those with transparency.
 
     Raises:
-        DataError: it is empty, no image, truncated, damaged, or larger than 100 megapixels.
+        DataError: it is empty, no image, truncated, damaged, too large, animated, or more than an image.
     """
     image, problem = decode_pixels(data, container.read_container(data))
     if image is None:
@@ -48,20 +58,11 @@ def decode_pixels(data: bytes, found: container.Container, shrink: int = 1) -> t
 
 
 def _pixels(data: bytes, shrink: int) -> Image | None:
-    flags = {
-        1: cv2.IMREAD_COLOR_RGB,
-        2: cv2.IMREAD_REDUCED_COLOR_2,
-        4: cv2.IMREAD_REDUCED_COLOR_4,
-        8: cv2.IMREAD_REDUCED_COLOR_8,
-    }
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags[shrink])
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[shrink])
     except cv2.error:
         return None
-    if image is None:
-        return None
-    rgb: Image = image if shrink == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    return rgb
+    return image
 
 
 def _is_filled(image: Image, block: int) -> bool:
@@ -77,4 +78,10 @@ def _is_filled(image: Image, block: int) -> bool:
 def encode_jpeg(image: Image, quality: int = 90) -> bytes:
     """A JPEG of an RGB uint8 (H, W, 3) image; quality 1 to 100."""
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return bytes(encoded)
+
+
+def encode_png(image: Image) -> bytes:
+    """A PNG of an RGB uint8 (H, W, 3) image: every pixel as it was."""
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     return bytes(encoded)

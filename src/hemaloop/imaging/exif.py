@@ -1,7 +1,7 @@
 """Personal data in an image's metadata: where it was taken, with which device, by whom.
 
 A reader of our own: a few tags of a TIFF directory need no library. It follows three fixed
-pointers and no chain, so that no file can make it loop.
+pointers and no chain, reads a bounded number of entries and of bytes of each, so that no file can make it loop.
 
 Source: CIPA DC-008 (Exif 2.32), section 4.6; Adobe XMP part 2 for the names in XMP packets.
 """
@@ -16,13 +16,17 @@ _EXIF_POINTER, _GPS_POINTER = 0x8769, 0x8825
 _GPS_VERSION = 0  # written by cameras that know no place
 _SERIAL_TAGS = frozenset({0xA431, 0xA435, 0xC62F})  # body, lens, DNG camera
 _NAME_TAGS = frozenset({0x013B, 0xA430, 0x9C9D})  # artist, camera owner, XP author
+_PICTURES = 0xB001  # in an MPF index
+_ORIENTATION = 0x0112
+_MOST_ENTRIES = 1000  # of a directory; cameras write some tens
+_MOST_BYTES = 4096  # of a value
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _XMP_WORDS = {GPS: (b"GPSLatitude",), SERIAL_NUMBER: (b"SerialNumber",), NAME: (b"dc:creator", b"OwnerName")}
 
 
-def find_private(exif: Iterable[bytes], xmp: Iterable[bytes]) -> str:
+def find_private(exif: Iterable[bytes], xmp: Iterable[bytes], authors: Iterable[bytes] = ()) -> str:
     """What was found, of "gps", "serial number" and "name", joined by ", "; "" for nothing. Never raises."""
-    found: set[str] = set()
+    found = {NAME for author in authors if _says_something(author)}
     for tiff in exif:
         found.update(_in_tiff(tiff))
     for packet in xmp:
@@ -30,12 +34,30 @@ def find_private(exif: Iterable[bytes], xmp: Iterable[bytes]) -> str:
     return ", ".join(kind for kind in (GPS, SERIAL_NUMBER, NAME) if kind in found)
 
 
+def read_orientation(tiff: bytes) -> int:
+    """1 to 8, as EXIF counts; 1, upright, where it says nothing or nonsense."""
+    found = _first(tiff).get(_ORIENTATION, b"")
+    value = int.from_bytes(found[:2], "little" if tiff[:2] == b"II" else "big")
+    return value if 1 <= value <= 8 else 1
+
+
+def count_pictures(tiff: bytes) -> int:
+    """Pictures that an MPF index names, at least 1."""
+    found = _first(tiff).get(_PICTURES, b"")
+    return max(1, int.from_bytes(found, "little" if tiff[:2] == b"II" else "big"))
+
+
+def _first(tiff: bytes) -> dict[int, bytes]:
+    """The first directory's entries; none of what is no TIFF structure."""
+    if tiff[:2] not in (b"II", b"MM"):
+        return {}
+    reader = _Tiff(tiff, tiff[:2] == b"II")
+    return dict(reader.directory(reader.number(4, 4)))
+
+
 def _in_tiff(tiff: bytes) -> Iterator[str]:
-    order = {b"II": "little", b"MM": "big"}.get(tiff[:2])
-    if order is None:
-        return
-    reader = _Tiff(tiff, order == "little")
-    first = dict(reader.directory(reader.number(4, 4)))
+    first = _first(tiff)
+    reader = _Tiff(tiff, tiff[:2] == b"II")
     camera = dict(reader.directory(reader.pointed(first.get(_EXIF_POINTER, b""))))
     place = dict(reader.directory(reader.pointed(first.get(_GPS_POINTER, b""))))
     if any(tag != _GPS_VERSION and _says_something(value) for tag, value in place.items()):
@@ -69,10 +91,10 @@ class _Tiff:
         """(tag, value) of each entry of the directory at `at`; none for offset 0."""
         if not 8 <= at <= len(self._data) - 2:
             return
-        for index in range(self.number(at, 2)):
+        for index in range(min(self.number(at, 2), _MOST_ENTRIES)):
             entry = at + 2 + 12 * index
             if entry + 12 > len(self._data):
                 return
             size = self.number(entry + 4, 4) * _TYPE_BYTES.get(self.number(entry + 2, 2), 0)
             start = entry + 8 if size <= 4 else self.number(entry + 8, 4)
-            yield self.number(entry, 2), self._data[start : start + size]
+            yield self.number(entry, 2), self._data[start : start + min(size, _MOST_BYTES)]
