@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import keyword
 import logging
 import os
 import sys
@@ -12,6 +13,7 @@ from hemaloop.errors import HemaloopError
 COMMANDS = (
     "demo",
     "upload",
+    "import",
     "watch",
     "ingest",
     "retrain",
@@ -50,7 +52,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("-v", "--verbose", action="store_true", help="say what is being done")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
-        importlib.import_module(f"hemaloop.commands.{name}").register(commands)
+        module = f"{name}_" if keyword.iskeyword(name) else name
+        importlib.import_module(f"hemaloop.commands.{module}").register(commands)
     return top
 
 

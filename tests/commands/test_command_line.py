@@ -60,6 +60,11 @@ def test_every_command_has_help(command: str) -> None:
     [
         (("upload", "tests", "--device", "pi-1"), "has no images"),
         (("upload", "nowhere", "--device", "pi-1"), "is no folder"),
+        (("import", "tests"), "say with --device"),
+        (("import", "tests", "--device", "pi 1"), "device 'pi 1'"),
+        (("import", "tests", "--device", "pi-1", "--map", "WBC"), "wanted NAME=CLASS"),
+        (("import", "tests", "--device", "pi-1", "--captured-at", "today"), "wanted an ISO 8601 time"),
+        (("import", "tests", "--csv", "a.csv", "--voc"), "not allowed with"),
         (("classify", "x.jpg", "--model", "nowhere.tflite"), "give a .tflite with --model"),
         (("why",), "the following arguments are required: KEY"),
         (("approve", "1", "--key", "x.pem"), "--reason"),
@@ -82,6 +87,21 @@ def test_no_bucket_ends_with_2_and_names_the_setting(tmp_path: Path) -> None:
         assert "HEMALOOP_BUCKET" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "HEMALOOP_WATCH_TOKEN to a secret"),
+        ({"HEMALOOP_WATCH_TOKEN": ""}, "HEMALOOP_WATCH_TOKEN to a secret"),
+        ({"HEMALOOP_WATCH_TOKEN": "two words"}, "one word"),
+        ({"HEMALOOP_WATCH_TOKEN": "t", "HEMALOOP_BUCKET": ""}, "no bucket is set"),
+    ],
+)
+def test_a_watch_that_anybody_or_nobody_could_wake_does_not_start(settings: dict[str, str], told: str) -> None:
+    done = hemaloop("watch", **({"HEMALOOP_BUCKET": "s3://x"} | settings))
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr
+
+
 def test_a_bucket_that_is_not_there_ends_with_2(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(1))
     done = hemaloop("upload", str(tmp_path), "--device", "pi-1", HEMALOOP_BUCKET=f"file://{tmp_path}/none")
@@ -97,12 +117,12 @@ def test_a_server_that_is_away_ends_with_75(tmp_path: Path) -> None:
     assert "cannot be reached" in done.stderr
 
 
-def test_an_unknown_class_ends_with_2_and_names_the_classes(tmp_path: Path) -> None:
+def test_an_unknown_class_ends_with_3_and_names_the_classes(tmp_path: Path) -> None:
     (tmp_path / "blast").mkdir()
     (tmp_path / "blast/a.png").write_bytes(png(1))
-    done = hemaloop("upload", str(tmp_path), "--device", "pi-1", "--labels", "from-folders", HEMALOOP_BUCKET="s3://x")
-    assert done.returncode == 2
-    assert "'blast' is no class; params.yaml knows basophil" in done.stderr
+    done = hemaloop("import", str(tmp_path), "--device", "pi-1", HEMALOOP_BUCKET="s3://x")
+    assert done.returncode == 3
+    assert "'blast' is no class of params.yaml (basophil" in done.stderr
 
 
 def test_an_upload_nobody_saw_ends_with_3(tmp_path: Path) -> None:
@@ -111,11 +131,11 @@ def test_an_upload_nobody_saw_ends_with_3(tmp_path: Path) -> None:
     assert "never seen" in done.stderr
 
 
-def test_uploading_twice_changes_nothing(tmp_path: Path) -> None:
+def test_importing_twice_changes_nothing(tmp_path: Path) -> None:
     for name in ("images/neutrophil", "bucket"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "images/neutrophil/a b.png").write_bytes(png(1))
-    line = ("upload", str(tmp_path / "images"), "--device", "pi-1", "--slide", "s-1", "--labels", "from-folders")
+    line = ("import", str(tmp_path / "images"), "--device", "pi-1", "--slide", "s-1")
     found = []
     for _ in range(2):
         done = hemaloop(*line, HEMALOOP_BUCKET=f"file://{tmp_path}/bucket")

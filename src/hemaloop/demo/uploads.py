@@ -1,14 +1,14 @@
 """What goes up in a demo: good slides through many hands, and everything that can be wrong with an image."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
 from pathlib import Path
 
 from hemaloop.demo.images import Slide, Source
 from hemaloop.imaging import faults
-from hemaloop.ingest.upload import Subject, capture, send
 from hemaloop.storage import Bucket
+from hemaloop.uploading.item import Subject, describe
+from hemaloop.uploading.sending import in_threads, prepare, send
 
 # File name -> what is made of a good image.
 SPOILED: dict[str, Callable[[bytes], bytes]] = {
@@ -26,13 +26,12 @@ SPOILED: dict[str, Callable[[bytes], bytes]] = {
 
 def upload_slides(bucket: Bucket, slides: tuple[Slide, ...], devices: tuple[str, ...]) -> int:
     """Upload labelled slides, the devices taking turns; how many images."""
-    with ThreadPoolExecutor(8) as pool:
-        sent = [
-            pool.submit(send, bucket, capture(path, slide.label), Subject(device, slide=slide.name))
-            for slide, device in zip(slides, cycle(devices), strict=False)
-            for path in slide.paths
-        ]
-        return len([done.result() for done in sent])
+    items = [
+        describe(path, Subject(device, slide=slide.name), slide.label, "folder name")
+        for slide, device in zip(slides, cycle(devices), strict=False)
+        for path in slide.paths
+    ]
+    return len(list(in_threads(lambda item: send(bucket, prepare(item)), items)))
 
 
 def spoil(source: Source, folder: Path) -> list[Path]:

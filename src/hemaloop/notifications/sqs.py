@@ -107,7 +107,8 @@ def follow(queue: Queue, gathering: Gathering, bucket: str, stop: threading.Even
 
 def _take(queue: Queue, gathering: Gathering, bucket: str, messages: Sequence[Message]) -> None:
     keys: dict[str, None] = {}
-    ours, others = [], []
+    ours: list[Message] = []
+    others: list[Message] = []
     for message in messages:
         found = _keys(message, bucket)
         keys |= dict.fromkeys(found)
