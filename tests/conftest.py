@@ -2,10 +2,11 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from postgres_server import Postgres, running_postgres
 
 from hemaloop.embedded import Server, environment, running
 from hemaloop.storage import Bucket
@@ -53,3 +54,25 @@ def prefect_harness() -> Iterator[None]:
 
     with prefect_test_harness(server_startup_timeout=180):
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL, of the session's own."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Makes addresses of empty ledgers: once on SQLite, and once on a real PostgreSQL."""
+    if request.param == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres")
+        return server.new_ledger
+    return lambda: f"sqlite:///{tmp_path}/{uuid.uuid4().hex[:12]}.db"
+
+
+@pytest.fixture
+def ledger_url(new_ledger: Callable[[], str]) -> str:
+    """The address of an empty ledger: once on SQLite, and once on a real PostgreSQL."""
+    return new_ledger()

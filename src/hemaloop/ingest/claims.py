@@ -80,7 +80,7 @@ def renew(ledger: Ledger, owner: str, lease_seconds: float, now: datetime) -> in
     What another took over when its lease had ended stays with the other.
     """
     with ledger.reading() as connection:  # as in `claim`
-        if not _held_ids(connection, owner) and not _held_batches(connection, owner):
+        if not held_ids(connection, owner) and not _held_batches(connection, owner):
             return 0
     until = {"lease_until": now + timedelta(seconds=lease_seconds)}
     with ledger.writing() as connection:
@@ -114,11 +114,11 @@ def heartbeat(ledger: Ledger, owner: str, lease_seconds: float) -> Iterator[None
 def give_back(ledger: Ledger, owner: str, now: datetime, note: str) -> int:
     """Let others take what `owner` has claimed and not settled, and the batches it has not versioned."""
     with ledger.reading() as connection:
-        if not _held_ids(connection, owner) and not _held_batches(connection, owner):
+        if not held_ids(connection, owner) and not _held_batches(connection, owner):
             return 0
     free: dict[str, None] = {"claimed_by": None, "lease_until": None}
     with ledger.writing() as connection:
-        mine = _held_ids(connection, owner)
+        mine = sorted(held_ids(connection, owner))
         take(connection, [Step(id_, State.DISCOVERED, note, free) for id_ in mine], owner, now)
         of_owner = sql_update(batches).where(batches.c.claimed_by == owner)
         freed = connection.execute(of_owner.values(free)).rowcount
@@ -132,14 +132,15 @@ def held(connection: Connection, owner: str) -> list[Upload]:
     return read_uploads(connection, query.order_by(uploads.c.key, uploads.c.id))
 
 
+def held_ids(connection: Connection, owner: str) -> set[int]:
+    """The ids of those."""
+    query = select(uploads.c.id).where(uploads.c.claimed_by == owner, uploads.c.state == State.CLAIMED)
+    return set(connection.execute(query).scalars())
+
+
 def _free(now: datetime) -> ColumnElement[bool]:
     ended = and_(uploads.c.state == State.CLAIMED, uploads.c.lease_until < now)
     return or_(uploads.c.state == State.DISCOVERED, ended)
-
-
-def _held_ids(connection: Connection, owner: str) -> list[int]:
-    query = select(uploads.c.id).where(uploads.c.claimed_by == owner, uploads.c.state == State.CLAIMED)
-    return list(connection.execute(query.order_by(uploads.c.id)).scalars())
 
 
 def _held_batches(connection: Connection, owner: str) -> list[str]:

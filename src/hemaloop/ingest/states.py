@@ -20,7 +20,7 @@ _NEXT = {
     State.CLAIMED: {State.CLAIMED, State.DISCOVERED, State.ACCEPTED, State.QUARANTINED, State.DUPLICATE},
     State.ACCEPTED: {State.VERSIONED, State.QUARANTINED},  # quarantined: its bytes vanished before they were versioned
     State.QUARANTINED: {State.PURGED},
-    State.DUPLICATE: set[State](),
+    State.DUPLICATE: {State.DISCOVERED},  # what it was a duplicate of vanished
     State.VERSIONED: set[State](),
     State.PURGED: set[State](),
     State.FORGOTTEN: set[State](),

@@ -5,6 +5,7 @@ it was written, so it takes nothing from schema.py.
 """
 
 import logging
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HEAD = "0002"
+
+_OPERATIONS = threading.Lock()  # Alembic's `op` is one for the whole process
 
 
 def is_current(connection: Connection) -> bool:
@@ -53,7 +56,7 @@ def upgrade(connection: Connection, name: str) -> None:
             f"ledger {name}: its schema is {current}, and this hemaloop knows none newer than {HEAD}: a newer "
             "hemaloop has opened it: install that version here too, or set HEMALOOP_LEDGER to another ledger"
         )
-    with Operations.context(context):
+    with _OPERATIONS, Operations.context(context):
         for step in reversed(list(script.iterate_revisions(HEAD, current))):
             step.module.upgrade()
     context.stamp(script, HEAD)

@@ -1,0 +1,50 @@
+"""A ledger and a bucket on a folder, and uploads that were measured without being images."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ingest_site import find_all
+
+from hemaloop.imaging.measure import Measures
+from hemaloop.ingest.ledger import Ledger
+from hemaloop.ingest.measuring import Measured
+from hemaloop.ingest.states import State
+from hemaloop.protocol.keys import UploadKey
+from hemaloop.storage import Bucket
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+LATER = NOW.replace(year=2126)  # whenever these tests run, what they write is older
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a hundred ledgers need no disk
+
+
+@contextmanager
+def small_site(images: int, url: str | None = None) -> Iterator[tuple[Ledger, Bucket]]:
+    """A ledger that knows the `images` uploads, without sidecars, of a bucket on a folder.
+
+    Args:
+        url: of an empty ledger; None makes one on SQLite.
+    """
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        bucket = Bucket(f"file://{folder}/bucket")
+        bucket.create()
+        for number in range(images):
+            bucket.write(str(UploadKey("pi-1", NOW.date(), f"c{number}")), f"content {number}".encode())
+        ledger = Ledger(url or f"sqlite:///{folder}/ledger.db")
+        find_all(ledger, bucket, LATER)
+        yield ledger, bucket
+
+
+def measured_as(upload: int, key: str, picture: int, phash: str | None = None) -> Measured:
+    """As if the upload showed picture number `picture`."""
+    sha256 = f"{picture:064x}"
+    spread = phash or f"{(picture * 0x9E3779B97F4A7C15) % 2**64:016x}"
+    return Measured(upload, key, 10, measures=Measures(10, sha256, "jpeg", "", 200, 200, 3, phash=spread))
+
+
+def everything(ledger: Ledger, bucket: Bucket) -> dict[str, State]:
+    """The state of each object under uploads/ that the ledger knows."""
+    keys = [stored.key for stored in bucket.list("uploads/")]
+    return {key: trace.upload.state for key in keys for trace in ledger.history(key)}

