@@ -10,26 +10,31 @@ from test_measure import SETS, real_images
 
 from hemaloop.imaging import faults
 from hemaloop.imaging.decode import decode, encode_jpeg
-from hemaloop.imaging.fingerprint import BANDS, bands, distance, near
+from hemaloop.imaging.fingerprint import bands, distance, flips, numbers
 from hemaloop.imaging.measure import measure
 
 NEAR_BITS = 6
 hashes = st.integers(0, 2**64 - 1)
 
 
-@given(hashes, st.sets(st.integers(0, 63), max_size=8))
-def test_near_hashes_have_a_nearly_equal_band(value: int, flipped: set[int]) -> None:
-    other = value
-    for bit in flipped:
-        other ^= 1 << bit
-    pairs = zip(bands(f"{value:016x}"), bands(f"{other:016x}"), strict=True)
-    assert any(b in near(a, len(flipped) // BANDS) for a, b in pairs)
+def cut(value: int) -> list[int]:
+    found: list[int] = bands(numbers([f"{value:016x}"]))[0].tolist()
+    return found
+
+
+@given(
+    hashes, st.integers(0, 8).flatmap(lambda bits: st.tuples(st.just(bits), st.sets(st.integers(0, 63), max_size=bits)))
+)
+def test_near_hashes_agree_in_a_band_after_one_of_its_flips(value: int, drawn: tuple[int, set[int]]) -> None:
+    bits, flipped = drawn
+    other = value ^ sum(1 << bit for bit in flipped)
+    pairs = zip(cut(value), cut(other), flips(bits), strict=True)
+    assert any(a ^ b in changes for a, b, changes in pairs)
 
 
 @given(hashes, hashes)
 def test_bands_tile_the_hash(value: int, other: int) -> None:
-    a, b = f"{value:016x}", f"{other:016x}"
-    assert (bands(a) == bands(b)) == (value == other)
+    assert (cut(value) == cut(other)) == (value == other)
 
 
 def test_the_limit_tested_here_is_the_one_in_use() -> None:

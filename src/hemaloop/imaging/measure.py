@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hemaloop.imaging.container import read_container
 from hemaloop.imaging.decode import Image, decode_pixels
 from hemaloop.imaging.exif import find_private
-from hemaloop.imaging.fingerprint import fingerprint
+from hemaloop.imaging.fingerprint import fingerprints
 
 Grey = NDArray[np.uint8]
 
@@ -38,6 +38,7 @@ class Measures:
     clipped: float = 0.0  # share of pixels at an end of the grey scale
     foreground: float = 0.0  # share of stained pixels
     private_exif: str = ""  # of "gps", "serial number", "name"
+    phash_fine: str = ""  # 48 hexadecimal digits, that confirm what `phash` finds
 
 
 def measure(data: bytes) -> Measures:
@@ -50,16 +51,18 @@ def measure(data: bytes) -> Measures:
         return Measures(*known, problem, found.width, found.height, found.channels, private_exif=private)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     mean, deviation = cv2.meanStdDev(grey)
+    phash, phash_fine = fingerprints(grey)
     small = _at_common_scale(image)
     return Measures(
         *known, "", found.width, found.height, found.channels,
-        phash=fingerprint(grey),
+        phash=phash,
         focus=focus(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)),
         brightness=float(mean[0, 0]),
         contrast=float(deviation[0, 0]),
         clipped=clipped(grey),
         foreground=foreground(small),
         private_exif=private,
+        phash_fine=phash_fine,
     )  # fmt: skip
 
 
