@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 CONNECTIONS = 32
 CONNECT_SECONDS = 10
-READ_SECONDS = 60  # without a byte
+READ_SECONDS = 30  # without a byte
 BODY_TRIES = 3  # botocore itself tries again only up to the headers
 
 # What a store says when our key, not the object, is the matter.
