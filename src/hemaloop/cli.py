@@ -19,6 +19,7 @@ COMMANDS = (
     "retrain",
     "why",
     "quarantine",
+    "calibrate",
     "classify",
     "approve",
     "release",

@@ -84,7 +84,7 @@ def _note(rule: Rule, found: Measured, value: Any, thresholds: Thresholds) -> st
         return rule.explain(value, limits_of(found, thresholds)[rule.threshold])
     if rule.column == "private" and found.measures:
         return f"its metadata hold: {found.measures.private_exif}"
-    return found.note
+    return found.note or (found.measures.note if found.measures else "")
 
 
 def _judge_devices(

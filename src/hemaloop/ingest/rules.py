@@ -56,7 +56,7 @@ MISPLACED, VANISHED = "misplaced", "vanished"
 SIDECAR_INVALID, SIDECAR_MISMATCH, LABEL_UNKNOWN = "sidecar_invalid", "sidecar_mismatch", "label_unknown"
 CONSENT_WITHDRAWN = "consent_withdrawn"
 TOO_LARGE = "too_large"
-UNREADABLE = ("empty", "not_an_image", "truncated", "undecodable", "animated", "polyglot")
+UNREADABLE = ("empty", "not_an_image", "truncated", "undecodable", "bomb", "animated", "polyglot")
 
 
 def rules() -> tuple[Rule, ...]:
@@ -81,4 +81,7 @@ def rules() -> tuple[Rule, ...]:
         Rule("high_contrast", "contrast", threshold="contrast", end="highest"),
         Rule("out_of_focus", "focus", threshold="focus"),
         Rule("noisy", "focus", threshold="focus", end="highest"),
+        Rule("colour_cast", "colour_cast", threshold="colour_cast", end="highest"),
+        Rule("low_jpeg_quality", "jpeg_quality", threshold="jpeg_quality"),
+        Rule("low_bit_depth", "bit_depth", threshold="bit_depth"),
     )

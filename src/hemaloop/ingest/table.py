@@ -10,7 +10,7 @@ from hemaloop.ingest.rounds import device_of
 from hemaloop.ingest.rules import rules
 from hemaloop.ingest.thresholds import QUALITIES, Limits, Thresholds, thresholds_for
 
-_NUMBERS = ("bytes", "shorter_side_px", "longer_side_px", *QUALITIES)
+_NUMBERS = ("bytes", "shorter_side_px", "longer_side_px", "jpeg_quality", "bit_depth", *QUALITIES)
 
 
 def limits_of(found: Measured, thresholds: Thresholds) -> dict[str, Limits]:
@@ -40,5 +40,6 @@ def _row(found: Measured) -> dict[str, Any]:
     if not measures.problem:
         sides = (measures.width, measures.height)
         row |= {"shorter_side_px": min(sides), "longer_side_px": max(sides)}
+        row |= {"jpeg_quality": measures.jpeg_quality or None, "bit_depth": measures.bit_depth or None}
         row |= {name: getattr(measures, name) for name in QUALITIES}
     return row

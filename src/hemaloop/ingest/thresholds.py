@@ -15,8 +15,11 @@ RANGES = (
     "clipped",
     "contrast",
     "foreground",
+    "colour_cast",
+    "jpeg_quality",
+    "bit_depth",
 )
-QUALITIES = ("focus", "brightness", "contrast", "clipped", "foreground")  # known only of what could be decoded
+QUALITIES = ("focus", "brightness", "contrast", "clipped", "foreground", "colour_cast")  # known only of what could be decoded
 _SHARES = ("clipped", "foreground")
 
 
@@ -56,6 +59,9 @@ class Thresholds:
     clipped: Range
     contrast: Range
     foreground: Range
+    colour_cast: Range
+    jpeg_quality: tuple[int, ...]
+    bit_depth: tuple[int, ...]
     refused_share: float
     drift: float
     class_balance: float
