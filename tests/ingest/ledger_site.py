@@ -6,10 +6,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ingest_site import find_all
-
 from hemaloop.imaging.measure import Measures
-from hemaloop.ingest.ledger import Ledger
+from hemaloop.ingest.ledger import Ledger, enter
 from hemaloop.ingest.measuring import Measured
 from hemaloop.ingest.states import State
 from hemaloop.protocol.keys import UploadKey
@@ -33,8 +31,14 @@ def small_site(images: int, url: str | None = None) -> Iterator[tuple[Ledger, Bu
         for number in range(images):
             bucket.write(str(UploadKey("pi-1", NOW.date(), f"c{number}")), f"content {number}".encode())
         ledger = Ledger(url or f"sqlite:///{folder}/ledger.db")
-        find_all(ledger, bucket, LATER)
+        enter_all(ledger, bucket)
         yield ledger, bucket
+
+
+def enter_all(ledger: Ledger, bucket: Bucket) -> int:
+    """Enter what is in the bucket and new; how many."""
+    with ledger.writing() as connection:
+        return enter(connection, bucket.url, list(bucket.list("uploads/")), "watch", LATER, {})
 
 
 def measured_as(upload: int, key: str, picture: int, phash: str | None = None) -> Measured:
