@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 BRANCH = "main"
 UPSTREAM = f"origin/{BRANCH}"
+TRAINED = "refs/tags/trained"
 REMOTE = "bucket"  # DVC's name for where the images are kept
 BATCHES = Path("data/batches")
 PUSH_TRIES = 20  # each one after somebody else's push
@@ -79,9 +80,9 @@ class Clone:
         self.run.git("checkout", "--quiet", "--force", "-B", BRANCH, UPSTREAM)
         self.run.git("clean", "-fdq")
 
-    def blobs(self, folder: Path) -> dict[str, str]:
-        """Git's hash of each file right in `folder`, as HEAD has it, by name."""
-        listed = self.run.git("ls-tree", "-z", "HEAD", f"{folder.as_posix()}/")
+    def blobs(self, folder: Path, commit: str = "HEAD") -> dict[str, str]:
+        """Git's hash of each file right in `folder`, by name."""
+        listed = self.run.git("ls-tree", "-z", commit, f"{folder.as_posix()}/")
         entries = (entry.split("\t", 1) for entry in listed.split("\0") if entry)
         return {Path(path).name: about.split()[2] for about, path in entries if about.split()[1] == "blob"}
 

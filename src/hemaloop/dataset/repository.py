@@ -1,34 +1,32 @@
 """The workspace: where batches become dataset revisions, and stages run. git and DVC by their command lines."""
 
-import hashlib
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from hemaloop.dataset.batch import Batch, BatchImage
+from hemaloop.dataset import forgetting
+from hemaloop.dataset.batch import Batch
 from hemaloop.dataset.cached_history import related
-from hemaloop.dataset.clone import BATCHES, UPSTREAM, Clone, busy, tries
-from hemaloop.dataset.commands import THEN, one_writer
+from hemaloop.dataset.clone import BATCHES, TRAINED, UPSTREAM, Clone, busy, tries
+from hemaloop.dataset.commands import one_writer
 from hemaloop.dataset.failures import stage_failure
+from hemaloop.dataset.forgetting import Replacement
+from hemaloop.dataset.leaving_out import Withdrawn
+from hemaloop.dataset.objects import Objects, Removed
 from hemaloop.dataset.records import SealedImage, SealedLink, images_path, links_path, to_csv
 from hemaloop.dataset.seal import Sealed, seal
 from hemaloop.dataset.split import SplitParams
-from hemaloop.errors import ConfigError, DataError, TransientError
+from hemaloop.dataset.storing import Read, store
+from hemaloop.errors import ConfigError, TransientError
 
 log = logging.getLogger(__name__)
 
-READERS = 8  # images of a batch that are read at once
 # What a publication adds; a file that git knows is committed wherever it is.
 _PUBLISHED = ("dvc.lock", "evaluation", "models", "data")
-
-TRAINED = "refs/tags/trained"
-
-Read = Callable[[BatchImage], bytes]
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,16 @@ class Revision:
     commit: str
     batch: str
     images: int  # in this batch
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What a workspace did to forget images."""
+
+    images: int  # that left the dataset just now
+    commit: str  # origin's main, without them
+    replaced: tuple[Replacement, ...]  # batches, ever
+    removed: Removed  # objects of cache and remote, just now
 
 
 class Workspace:
@@ -91,7 +99,7 @@ class Workspace:
             clone.synchronise(keep=batch.id)
             commit = _find(clone, batch.id)
             if commit is None:
-                pointer = _store(clone, batch, read) if batch.images else None
+                pointer = store(clone, batch, read) if batch.images else None
                 commit = _land(clone, batch, pointer, params)
             return Revision(commit, batch.id, len(batch.images))
 
@@ -135,6 +143,51 @@ class Workspace:
             _push_rebased(clone, self._origin)
             return made
 
+    def forget(self, withdrawn: Withdrawn, also: Collection[str] = ()) -> Forgotten:
+        """Make the next revision without some images, and remove their bytes here, in cache and in remote.
+
+        Asked again, or after being killed anywhere, it goes on. Older revisions still name these images: pulling one
+        says that they are missing.
+
+        Args:
+            also: MD5 of content that is in no revision, to be removed too.
+
+        Raises:
+            DataError: an image that stays, of a batch that changes, is nowhere to be had.
+        """
+        with self._writing() as clone:
+            clone.synchronise(keep="")
+            changes = forgetting.change(clone, withdrawn, self._objects())
+            return self._sweep(clone, sum(len(each.gone) for each in changes), also)
+
+    def sweep(self) -> Forgotten | None:
+        """Remove here what `forget` removed elsewhere; None: there is no clone here, or it is not made by us.
+
+        Raises:
+            TransientError: stages have run, and their results are not published yet.
+        """
+        with self._writing() as clone:
+            if not clone.made:
+                return None
+            if clone.run.git("status", "--porcelain", "--untracked-files=no"):
+                raise TransientError(f"{self.folder}: a training is under way: try again when it has ended")
+            clone.synchronise(keep="")
+            return self._sweep(clone, 0, ())
+
+    def trained_on(self, batches: frozenset[str]) -> dict[str, int]:
+        """Commit of each training whose revision held one of these batches, and how many of them it held."""
+        with self._standing() as clone:
+            return forgetting.trained_on(clone, batches)
+
+    def _sweep(self, clone: Clone, images: int, also: Collection[str]) -> Forgotten:
+        objects = self._objects()
+        removed = forgetting.sweep(clone, objects) + objects.remove(also)
+        shutil.rmtree(clone.folder / "data" / "prepared", ignore_errors=True)
+        return Forgotten(images, clone.head(), forgetting.replacements(clone), removed)
+
+    def _objects(self) -> Objects:
+        return Objects(self._cache or self.folder / ".dvc" / "cache", self._remote)
+
     @contextmanager
     def _writing(self) -> Iterator[Clone]:
         with one_writer(self.folder.with_name(f"{self.folder.name}.lock"), self._lock_seconds) as lock:
@@ -161,32 +214,6 @@ def _trained(clone: Clone) -> str:
         if clone.run.git("rev-parse", f"{commit}:dvc.lock") == lock:
             return commit
     return clone.head()
-
-
-def _store(clone: Clone, batch: Batch, read: Read) -> bytes:
-    """Put the images into DVC's cache and remote; the content of <id>.dvc. What is there already is kept."""
-    folder = clone.folder / BATCHES / batch.id
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = {image.name for image in batch.images}
-    for path in folder.iterdir():
-        if path.name not in wanted:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with ThreadPoolExecutor(READERS) as readers:
-        for _ in readers.map(lambda image: _write(folder / image.name, image, read), batch.images):
-            pass
-    target = f"{BATCHES}/{batch.id}"
-    clone.run.dvc("add", target, THEN, "push", f"{target}.dvc")
-    return (clone.folder / f"{target}.dvc").read_bytes()
-
-
-def _write(path: Path, image: BatchImage, read: Read) -> None:
-    if path.is_file() and _sha256(path.read_bytes()) == image.sha256:
-        return
-    data = read(image)
-    if _sha256(data) != image.sha256:
-        raise DataError(f"upload {image.upload}: wanted sha256 {image.sha256}, got {_sha256(data)}: it has changed")
-    path.unlink(missing_ok=True)  # it may be a link into DVC's cache
-    path.write_bytes(data)
 
 
 def _land(clone: Clone, batch: Batch, pointer: bytes | None, params: SplitParams) -> str:
@@ -240,7 +267,3 @@ def _push_rebased(clone: Clone, origin: str) -> str:
                 f"{origin}: somebody else pushed other results: synchronise, and run the stages again\n{ended.output}"
             )
     raise busy(origin)
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
