@@ -36,7 +36,8 @@ TEST_EVENT = json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucke
 
 
 def capture(number: int, suffix: str = ".jpg") -> str:
-    return f"uploads/pi-1/2026/01/31/field-{number}{suffix}"
+    """The capture of a device that has only one, so that it is in a folder of its own."""
+    return f"uploads/pi-{number}/2026/01/31/field{suffix}"
 
 
 def captures(numbers: Sequence[int]) -> list[str]:

@@ -36,7 +36,7 @@ class Sleeper:
         return [key for keys in self.woken for key in keys]
 
 
-def test_a_thousand_uploads_of_one_second_wake_few_runs() -> None:
+def test_a_thousand_devices_at_once_wake_few_runs() -> None:
     sleeper = Sleeper()
     gathering = Gathering(sleeper, Times(gather=0.2, wait=0.01))
     thread = threading.Thread(target=gathering.run)
@@ -53,22 +53,37 @@ def test_a_thousand_uploads_of_one_second_wake_few_runs() -> None:
     assert sleeper.heard == sent
 
 
+def test_one_key_stands_for_all_of_its_folder_whenever_they_come() -> None:
+    """A run lists the folders of its keys: what comes to one that is held is seen with it."""
+    sleeper = Sleeper()
+    gathering = Gathering(sleeper)
+    day, next_day = "uploads/pi-1/2026/01/31/", "uploads/pi-1/2026/02/01/"
+    for name in range(1000):
+        gathering.add((f"{day}{name}.jpg", f"{day}{name}.json"))
+    gathering.add((f"{next_day}1.jpg",))
+    gathering.hand_over()
+    assert [[key.rpartition("/")[0] + "/" for key in keys] for keys in sleeper.woken] == [[day, next_day]]
+    gathering.add((f"{day}one-more.jpg",))
+    gathering.hand_over()
+    assert sleeper.woken[1:] == [(f"{day}one-more.jpg",)]
+
+
 def test_what_was_gathered_is_handed_over_at_the_end() -> None:
     sleeper = Sleeper()
     gathering = Gathering(sleeper, Times(gather=60))
     thread = threading.Thread(target=gathering.run)
     thread.start()
-    gathering.add(("a",))
+    gathering.add(("a/1",))
     gathering.close()
     thread.join(timeout=10)
-    assert sleeper.woken == [("a",)]
+    assert sleeper.woken == [("a/1",)]
 
 
 def test_while_nobody_is_there_hints_are_kept_and_it_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     sleeper = Sleeper()
     gathering = Gathering(sleeper)
     sleeper.away = True
-    assert gathering.add(("a",))  # nobody knows yet
+    assert gathering.add(("a/1",))  # nobody knows yet
     with caplog.at_level(logging.WARNING):
         pauses = [gathering.hand_over() for _ in range(7)]
         assert pauses == [2, 4, 8, 16, 30, 30, 30]
@@ -76,20 +91,20 @@ def test_while_nobody_is_there_hints_are_kept_and_it_is_said_once(caplog: pytest
             "nobody is there; 1 hints are kept, and tried again"
         ]
         assert gathering.away
-        assert not gathering.add(("b",))
+        assert not gathering.add(("b/1",))
         sleeper.away = False
         gathering.hand_over()
         assert "answers again" in caplog.records[-1].getMessage()
-    assert sleeper.woken == [("a", "b")]
-    assert gathering.add(("c",))
+    assert sleeper.woken == [("a/1", "b/1")]
+    assert gathering.add(("c/1",))
 
 
 def test_a_queue_hears_of_its_messages_only_once_they_are_handed_over() -> None:
     sleeper = Sleeper()
     gathering = Gathering(sleeper)
     deleted: list[str] = []
-    gathering.add(("a", "b"), lambda: deleted.append("message 1"))
-    gathering.add(("a",), lambda: deleted.append("message 2"))
+    gathering.add(("a/1", "b/1"), lambda: deleted.append("message 1"))
+    gathering.add(("a/1",), lambda: deleted.append("message 2"))
     sleeper.away = True
     gathering.hand_over()
     sleeper.away, sleeper.waiting = False, True
@@ -99,7 +114,7 @@ def test_a_queue_hears_of_its_messages_only_once_they_are_handed_over() -> None:
     sleeper.waiting = False
     gathering.hand_over()
     assert deleted == ["message 1", "message 2"]
-    assert sleeper.woken == [("a", "b")]
+    assert sleeper.woken == [("a/1", "b/1")]
     assert gathering.held == 0
 
 
@@ -121,7 +136,15 @@ def test_memory_is_bounded_and_no_more_is_fetched_than_one_wake_up_takes() -> No
     assert sorted(sleeper.heard) == sorted(captures(range(12)))
 
 
-@given(st.lists(st.tuples(st.lists(st.sampled_from("abcdefgh"), max_size=12), st.booleans(), st.sampled_from("twa"))))
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from([f"{name}/1" for name in "abcdefgh"]), max_size=12),
+            st.booleans(),
+            st.sampled_from("twa"),
+        )
+    )
+)
 def test_whatever_happens_each_key_is_handed_over_and_each_message_answered_after_its_keys(steps) -> None:  # type: ignore[no-untyped-def]
     sleeper = Sleeper()
     gathering = Gathering(sleeper, bounds=Bounds(event=3, held=100))

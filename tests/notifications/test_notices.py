@@ -60,9 +60,9 @@ def test_a_strange_record_does_not_hide_the_others() -> None:
 def test_keys_are_decoded_as_s3_encodes_them() -> None:
     """A bucket's own prefix may hold anything; what is ours holds no character that is encoded but the slash."""
     body = s3(capture(1))
-    assert b"uploads%2Fpi-1" in body
+    assert b"uploads%2Fpi-1%2F" in body
     assert arrived_keys(body, BUCKET) == (capture(1),)
-    plus = body.replace(b"field-1", b"field+1")  # a space
+    plus = body.replace(b"pi-1", b"pi+1")  # a space
     assert arrived_keys(plus, BUCKET) == ()
 
 

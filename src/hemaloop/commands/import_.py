@@ -28,7 +28,6 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--margin", type=float, default=0.1, metavar="SHARE", help="around a box, of its longer side (%(default)s)"
     )
     parser.add_argument("--dry-run", action="store_true", help="check everything, send nothing")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="for the classes (%(default)s)")
     add_subject(parser, device_required=False)
     parser.add_argument("--labelled-by", metavar="PERSON", help="whose statement the labels are")
     parser.set_defaults(run=run)
@@ -36,6 +35,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def add_subject(parser: argparse.ArgumentParser, device_required: bool) -> None:
     """What is known of all images; `hemaloop upload` asks the same."""
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="classes and days (default: %(default)s)")
     parser.add_argument("--device", required=device_required, metavar="ID", help="the device that the images come from")
     parser.add_argument("--slide", metavar="ID", help="pseudonym of the slide that all of them show")
     parser.add_argument("--patient", metavar="ID", help="pseudonym of the patient")
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"nothing was sent: this was a dry run; the first would be {found[0].key}")
         return 0
     with bucket_environment(settings):
-        return report(send_all(open_bucket(settings), found))
+        return report(send_all(open_bucket(settings), found), args.params)
 
 
 def plan_of(args: argparse.Namespace) -> "Plan":
@@ -147,18 +147,38 @@ def summary(plan: "Plan") -> str:
     return "\n".join(lines)
 
 
-def report(sent: "Sequence[Sent]") -> int:
+def report(sent: "Sequence[Sent]", params: Path) -> int:
     """Say what was done. Raises: DataError: something else is said of images that are there."""
     from hemaloop.errors import DataError
     from hemaloop.uploading.sending import Outcome
 
     counts = Counter(each.outcome for each in sent)
     print(f"{counts[Outcome.SENT]} sent, {counts[Outcome.THERE]} were there; first {sent[0].key}")
+    if new := [each.key for each in sent if each.outcome is Outcome.SENT]:
+        print(how_to_ingest(new, params))
     different = [f"{each.key}: {each.note}" for each in sent if each.outcome is Outcome.DIFFERS]
     if different:
         told = f"{len(different)} are there with other words, and were left so:"
         raise DataError("\n".join([told, *different]))
     return 0
+
+
+def how_to_ingest(keys: Sequence[str], params: Path) -> str:
+    """Polls look at the last days; images that were captured before wait for a reconciliation."""
+    from datetime import UTC, datetime
+
+    from hemaloop.config import read_section
+    from hemaloop.ingest.finding import is_recent
+    from hemaloop.ingest.parameters import IngestParams
+
+    days = read_section(params, "ingest", IngestParams).window_days
+    old = sum(not is_recent(key, datetime.now(UTC), days) for key in keys)
+    if not old:
+        return "the next ingest takes them; or now: hemaloop ingest --once"
+    return (
+        f"{old} were not captured in the last {days} days, where a poll looks: "
+        "the next reconciliation finds them; or now: hemaloop ingest --once --reconcile"
+    )
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -27,4 +27,4 @@ def run(args: argparse.Namespace) -> int:
     found = check(plan)
     settings = read_settings()
     with bucket_environment(settings):
-        return report(send_all(open_bucket(settings), found))
+        return report(send_all(open_bucket(settings), found), args.params)

@@ -1,4 +1,7 @@
-"""Notifications of a short time become one wake-up; what cannot be handed over is kept, within bounds."""
+"""Notifications of a short time become one wake-up; what cannot be handed over is kept, within bounds.
+
+One key stands for all of its folder: a run that is woken lists the folder of each key, whole.
+"""
 
 import logging
 import threading
@@ -28,7 +31,7 @@ class Times:
 class Bounds:
     """How much is kept."""
 
-    event: int = 500  # keys in one wake-up
+    event: int = 500  # keys in one wake-up: 165 KB, of the 512 KB that Prefect lets a run's parameters have
     held: int = 10_000  # keys in memory
 
 
@@ -46,7 +49,7 @@ class Gathering:
         self._times = times or Times()
         self._bounds = bounds or Bounds()
         self._notices: deque[_Notice] = deque()
-        self._held: dict[str, int] = {}  # key -> in how many notices
+        self._held: dict[str, int] = {}  # folder -> in how many notices
         self._lock = threading.Lock()
         self._news = threading.Event()
         self._closing = threading.Event()
@@ -59,7 +62,7 @@ class Gathering:
 
     @property
     def held(self) -> int:
-        """Keys in memory."""
+        """Folders of which there is a key in memory."""
         return len(self._held)
 
     @property
@@ -74,7 +77,7 @@ class Gathering:
         `handed_over` is called once they are, in another thread.
         """
         with self._lock:
-            new = [key for key in dict.fromkeys(keys) if handed_over or key not in self._held]
+            new = [key for folder, key in _of_each_folder(keys).items() if handed_over or folder not in self._held]
             if self.held + len(new) > self._bounds.held:
                 return False
             for start in range(0, len(new), self._bounds.event):
@@ -99,7 +102,7 @@ class Gathering:
     def hand_over(self) -> float:
         """Try one wake-up; the seconds to wait before the next."""
         notices = self._first()
-        keys = tuple(dict.fromkeys(key for notice in notices for key in notice.keys))
+        keys = tuple(_of_each_folder([key for notice in notices for key in notice.keys]).values())
         try:
             taken = not keys or self._wake(keys)
         except TransientError as error:
@@ -113,8 +116,8 @@ class Gathering:
 
     def _append(self, keys: list[str], handed_over: Callable[[], None] | None) -> None:
         self._notices.append(_Notice(tuple(keys), handed_over))
-        for key in keys:
-            self._held[key] = self._held.get(key, 0) + 1
+        for folder in _of_each_folder(keys):
+            self._held[folder] = self._held.get(folder, 0) + 1
 
     def _first(self) -> list[_Notice]:
         """The oldest notices that fit into one wake-up."""
@@ -132,10 +135,10 @@ class Gathering:
         with self._lock:
             for notice in notices:
                 self._notices.popleft()
-                for key in notice.keys:
-                    self._held[key] -= 1
-                    if not self._held[key]:
-                        del self._held[key]
+                for folder in _of_each_folder(notice.keys):
+                    self._held[folder] -= 1
+                    if not self._held[folder]:
+                        del self._held[folder]
             if not self._notices and not self._closing.is_set():
                 self._news.clear()
         for notice in notices:
@@ -147,3 +150,8 @@ class Gathering:
             log.warning("%s; %d hints are kept, and tried again", error, self.held)
         self._failures += 1
         return min(float(2**self._failures), self._times.longest)
+
+
+def _of_each_folder(keys: Sequence[str]) -> dict[str, str]:
+    """Folder -> the last key of it."""
+    return {key.rpartition("/")[0]: key for key in keys}

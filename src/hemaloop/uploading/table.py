@@ -27,8 +27,9 @@ def plan_table(table: Path, folder: Path, subject: Subject, labels: Labels) -> P
     problems = Problems()
     left_out = 0
     lines: dict[Path, int] = {}  # where a file was named first
-    for line, row in _rows(table):
+    for line, values in _rows(table):
         with problems.at(f"{table}, line {line}"):
+            row = _complete(values)
             path = _file(row["file"], folder)
             if lines.setdefault(path, line) != line:
                 raise DataError(f"{row['file']} is named in line {lines[path]} already")
@@ -39,20 +40,26 @@ def plan_table(table: Path, folder: Path, subject: Subject, labels: Labels) -> P
     return Plan(tuple(items), problems.lines(), left_out)
 
 
-def _rows(table: Path) -> Iterator[tuple[int, Row]]:
-    """Line numbers and values, without the spaces around them."""
+def _rows(table: Path) -> Iterator[tuple[int, dict[Any, Any]]]:
+    """Line numbers, and values by column as they stand."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as text:
             reader = csv.DictReader(text, strict=True)
-            _check_columns(table, [name.strip() for name in reader.fieldnames or ()])
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+            _check_columns(table, reader.fieldnames)
             for values in reader:
-                if None in values or None in values.values():
-                    raise DataError(f"{table}, line {reader.line_num}: wanted {len(reader.fieldnames or ())} values")
-                yield reader.line_num, {name.strip(): value.strip() for name, value in values.items()}
+                yield reader.line_num, values
     except FileNotFoundError:
         raise DataError(f"{table} is not there") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table} is no CSV file in UTF-8: {error}") from error
+
+
+def _complete(values: dict[Any, Any]) -> Row:
+    """A value a column, without the spaces around it; `csv` puts what is too much below None, and None for the rest."""
+    if None in values or None in values.values():
+        raise DataError(f"wanted {len([name for name in values if name is not None])} values, one for each column")
+    return {name: value.strip() for name, value in values.items()}
 
 
 def _check_columns(table: Path, columns: list[str]) -> None:
