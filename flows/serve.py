@@ -33,6 +33,7 @@ class Schedules:
     retrain_check_seconds: int  # how often to look whether enough new labelled images have arrived
     refresh_seconds: int
     reports_seconds: int
+    purge_cron: str
 
     def __post_init__(self) -> None:
         for name in (
@@ -106,6 +107,7 @@ def plan(schedules: Schedules, retrain: Retrain) -> dict[str, list[Schedule]]:
     return {
         INGEST: [_every(schedules.ingest_seconds)],
         "flows/reconcile.py:reconcile": [_every(schedules.reconcile_seconds)],
+        "flows/purge.py:purge": [Cron(schedules.purge_cron)],
         "flows/retrain.py:retrain": [
             Cron(schedules.retrain_cron, parameters={"minimum_new_images": 1}, slug="nightly"),
             _every(schedules.retrain_check_seconds, parameters=enough, slug="enough-new-images"),
@@ -129,8 +131,10 @@ def _environment(settings: Settings) -> dict[str, str]:
     return {
         "HEMALOOP_BUCKET": bucket_url(settings),
         "HEMALOOP_HOME": str(settings.home),
+        "HEMALOOP_DOCS": settings.docs,
         "HEMALOOP_REPOSITORY": settings.repository,
         "HEMALOOP_WORKSPACE": str(settings.workspace),
+        **({"HEMALOOP_DASK": settings.dask} if settings.dask else {}),
     }
 
 

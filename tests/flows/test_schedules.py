@@ -24,11 +24,11 @@ from hemaloop.protocol.keys import UploadKey, sidecar_key
 from hemaloop.protocol.sidecar import Sidecar
 from hemaloop.storage import Bucket
 
-FLOWS = {"ingest", "reconcile", "retrain", "release", "refresh", "fleet"}
+FLOWS = {"ingest", "reconcile", "purge", "retrain", "release", "refresh", "fleet"}
 
 
 def test_retraining_has_a_night_and_a_threshold() -> None:
-    schedules = plan(Schedules(60, 3600, 60, "0 2 * * *", 600, 3600, 300), Retrain(200))
+    schedules = plan(Schedules(60, 3600, 60, "0 2 * * *", 600, 3600, 300, "30 3 * * *"), Retrain(200))
     nightly, enough = schedules["flows/retrain.py:retrain"]
     assert (nightly.cron, nightly.parameters) == ("0 2 * * *", {"minimum_new_images": 1})
     assert enough.parameters == {"minimum_new_images": 200}

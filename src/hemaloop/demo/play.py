@@ -124,6 +124,7 @@ def demo_environment(home: Path) -> dict[str, str]:
         "HEMALOOP_WORKSPACE": str(home / "workspace"),
         "HEMALOOP_MLFLOW": f"sqlite:///{home}/mlflow.db",
         "HEMALOOP_KEYS": str(home / "keys" / "online"),
+        "HEMALOOP_DOCS": f"http://127.0.0.1:{servers.ports(home)['docs']}",
     } | servers.prefect_environment(home)
 
 
@@ -158,6 +159,7 @@ def _set_up(
 def _take_in(demo: Demo, number: int) -> None:
     """Uploads of one round, then the ingest flow."""
     from flows.ingest import ingest
+    from flows.reconcile import reconcile
 
     with demo.summary.timed(demo.console, f"round {number}: uploads"):
         bucket = open_bucket(demo.settings)
@@ -168,6 +170,7 @@ def _take_in(demo: Demo, number: int) -> None:
             demo.console.print(f"  [dim]{device.run()}[/]")
         demo.summary.images.uploaded += count
     with demo.summary.timed(demo.console, f"round {number}: ingest, validate, quarantine, version"):
+        reconcile()  # images are filed under the day of their files, which may be long ago
         found = ingest()
         _count(demo.summary, found)
     demo.console.print(f"  [dim]{found}[/]")

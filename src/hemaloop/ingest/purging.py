@@ -1,18 +1,24 @@
 """Purge quarantine: what nobody released in its time loses its bytes; the ledger keeps what it was, and why."""
 
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_
 
-from hemaloop.ingest.ledger import CHUNK, Ledger, Step, read_uploads, selected, set_columns, take
+from hemaloop.errors import DataError
+from hemaloop.ingest import removals
+from hemaloop.ingest.ledger import CHUNK, Ledger, Step, read_uploads, selected, take
 from hemaloop.ingest.quarantine import objects_of
 from hemaloop.ingest.records import Upload
+from hemaloop.ingest.removals import Removal
 from hemaloop.ingest.schema import uploads
 from hemaloop.ingest.states import State
-from hemaloop.protocol.keys import IMAGE_SUFFIXES, parse_upload_key, sidecar_key
+from hemaloop.protocol.documents import decode
+from hemaloop.protocol.keys import parse_upload_key, sidecar_key
+from hemaloop.protocol.sidecar import Sidecar
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)
@@ -21,71 +27,90 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Purged:
     uploads: int
-    bytes: int  # of the images
+    bytes: int  # of what devices sent
 
 
-def due(ledger: Ledger, older_than: timedelta, now: datetime) -> list[Upload]:
-    """What has been in quarantine for longer, in order of keys."""
-    query = selected().where(_due(now - older_than)).order_by(uploads.c.key, uploads.c.id)
+def due(ledger: Ledger, bucket: str, older_than: timedelta, now: datetime) -> list[Upload]:
+    """What a purge would take, in order of keys."""
+    query = selected().where(_due(bucket, now - older_than)).order_by(uploads.c.key, uploads.c.id)
     with ledger.reading() as connection:
         return read_uploads(connection, query)
 
 
 def purge(ledger: Ledger, bucket: Bucket, older_than: timedelta, actor: str, now: datetime) -> Purged:
-    """Take the bytes of what has been in quarantine for longer than `older_than`; what was released is not touched.
+    """Take the bytes of what has been in quarantine for longer than `older_than`.
 
-    First the ledger says that an upload is purged, in a transaction, so that no person can release it any more;
-    then its objects go, and last the ledger forgets where they were. Killed anywhere, the next purge goes on.
+    What a person released is not touched. The ledger says first that an upload is purged, so that nobody can release
+    it any more, and with that which objects are to go; then they go. Killed anywhere, the next purge goes on.
     """
-    before, done = now - older_than, Purged(0, 0)
-    while marked := _mark(ledger, bucket.url, before, actor, now):
-        for upload in marked:
-            _delete(bucket, upload)
-        with ledger.writing() as connection:
-            set_columns(connection, {upload.id: {"quarantine_key": None, "stored_key": None} for upload in marked})
-        done = Purged(done.uploads + len(marked), done.bytes + sum(upload.size for upload in marked))
-        log.info("%d uploads purged from quarantine", len(marked))
+    done = Purged(0, 0)
+    while taken := _take(ledger, bucket, now - older_than, actor, now):
+        removals.carry_out(ledger, bucket)
+        done = Purged(done.uploads + len(taken), done.bytes + sum(upload.size for upload in taken))
+        log.info("%d uploads purged from quarantine", len(taken))
+    removals.carry_out(ledger, bucket)
     return done
 
 
-def _mark(ledger: Ledger, bucket: str, before: datetime, actor: str, now: datetime) -> Sequence[Upload]:
-    """Some whose objects are to go now: those that a killed purge left, and those that are due."""
-    left = and_(uploads.c.state == State.PURGED, uploads.c.quarantine_key.is_not(None))
-    query = select(uploads.c.id).where(uploads.c.bucket == bucket, or_(left, _due(before))).limit(CHUNK)
+def _take(ledger: Ledger, bucket: Bucket, before: datetime, actor: str, now: datetime) -> Sequence[Upload]:
+    """Some that are due, in one transaction with what is to be deleted of them."""
+    query = selected().where(_due(bucket.url, before)).order_by(uploads.c.id).limit(CHUNK)
     with ledger.reading() as connection:
-        if connection.execute(query).first() is None:
-            return ()
+        candidates = read_uploads(connection, query)
+    if not candidates:
+        return ()
+    beside = _sidecars(bucket, candidates)
+    asked = {upload.id: _removals(bucket, upload, beside) for upload in candidates}
     with ledger.writing() as connection:
-        ids = list(connection.execute(query).scalars())
-        found = read_uploads(connection, selected().where(uploads.c.id.in_(ids)))
-        steps = [
-            Step(upload.id, State.PURGED, f"in quarantine ({upload.reason}) since {upload.quarantined_at:%Y-%m-%d}")
-            for upload in found
-            if upload.state is State.QUARANTINED
-        ]
-        take(connection, steps, actor, now)
+        again = selected().where(_due(bucket.url, before), uploads.c.id.in_(list(asked)))
+        found = read_uploads(connection, again)
+        _mark(connection, found, actor, now)
+        removals.ask(connection, [each for upload in found for each in asked[upload.id]])
     return found
 
 
-def _due(before: datetime) -> ColumnElement[bool]:
-    return and_(uploads.c.state == State.QUARANTINED, uploads.c.quarantined_at < before)
+def _mark(connection: Connection, found: Sequence[Upload], actor: str, now: datetime) -> None:
+    steps = [
+        Step(upload.id, State.PURGED, f"{upload.reason}: its time in quarantine was up", {"quarantine_key": None})
+        for upload in found
+    ]
+    take(connection, steps, actor, now)
 
 
-def _delete(bucket: Bucket, upload: Upload) -> None:
-    """The copy with all that lies beside it; and the original, where no other object has taken its place."""
-    for key in objects_of(upload.quarantine_key) if upload.quarantine_key else ():
-        bucket.delete(key)
-    there = next((stored for stored in bucket.list(upload.key) if stored.key == upload.key), None)
-    if there is not None and upload.etag.startswith(there.etag):  # the ledger may have added a time to it
-        bucket.delete(upload.key)
-        if not _has_siblings(bucket, upload.key):
-            bucket.delete(sidecar_key(upload.key))
+def _due(bucket: str, before: datetime) -> ColumnElement[bool]:
+    return and_(uploads.c.bucket == bucket, uploads.c.state == State.QUARANTINED, uploads.c.quarantined_at < before)
 
 
-def _has_siblings(bucket: Bucket, key: str) -> bool:
-    """Whether another image has the same sidecar; what lies in no device's place has none."""
-    place = parse_upload_key(key)
-    if place is None:
-        return True
-    others = (key.removesuffix(place.suffix) + suffix for suffix in IMAGE_SUFFIXES if suffix != place.suffix)
-    return any(bucket.exists(other) for other in others)
+def _removals(bucket: Bucket, upload: Upload, beside: Mapping[int, Removal]) -> list[Removal]:
+    """The copy with all that lies beside it; and the original with its sidecar, unless others took their places."""
+    asked = [Removal(upload.id, key) for key in objects_of(upload.quarantine_key)] if upload.quarantine_key else []
+    if sent := upload.sent_sha256 or upload.sha256:
+        asked.append(Removal(upload.id, upload.key, sent))
+    elif _is_there(bucket, upload):
+        asked.append(Removal(upload.id, upload.key))  # it was never read, so that its content is not known
+    return [*asked, beside[upload.id]] if upload.id in beside else asked
+
+
+def _is_there(bucket: Bucket, upload: Upload) -> bool:
+    stored = next((each for each in bucket.list(upload.key) if each.key == upload.key), None)
+    return stored is not None and upload.etag.startswith(stored.etag)  # the ledger may have added a time to it
+
+
+def _sidecars(bucket: Bucket, found: Sequence[Upload]) -> dict[int, Removal]:
+    """The sidecars that speak of just these images; several images may have had one."""
+    keys = {upload.id: sidecar_key(upload.key) for upload in found if parse_upload_key(upload.key)}
+    contents = bucket.read_many(sorted(set(keys.values())))
+    asked = {}
+    for upload in found:
+        data = contents.get(keys.get(upload.id, ""))
+        if data is not None and _names(data) in {upload.sha256, upload.sent_sha256}:
+            asked[upload.id] = Removal(upload.id, keys[upload.id], hashlib.sha256(data).hexdigest())
+    return asked
+
+
+def _names(sidecar: bytes) -> str:
+    """The SHA-256 of the image that a sidecar is about."""
+    try:
+        return decode(sidecar, Sidecar).sha256
+    except DataError:
+        return ""

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy import func, select
 
 from hemaloop.errors import DataError
+from hemaloop.imaging.strip import strip_private
 from hemaloop.imaging.thumbnail import thumbnail
 from hemaloop.ingest.admission import admit
 from hemaloop.ingest.ledger import Ledger, chunks, read_uploads, selected
@@ -98,8 +99,10 @@ def _copy(bucket: Bucket, found: Measured, key: str) -> bool:
         data = bucket.read(found.key)
     except FileNotFoundError:
         return False
-    if hashlib.sha256(data).hexdigest() != found.measures.sha256:
+    if hashlib.sha256(data).hexdigest() != (found.stripped.sent_sha256 if found.stripped else found.measures.sha256):
         return False
+    if found.stripped and not found.stripped.keep_original:
+        data = strip_private(data)
     bucket.write(key, data)
     if (picture := thumbnail(data)) is not None:
         bucket.write(f"{key}{THUMBNAIL}", picture)
