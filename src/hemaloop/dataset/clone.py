@@ -28,12 +28,13 @@ _STALE = ("*.lock", "refs/heads/*.lock", "refs/remotes/origin/*.lock", "rebase-m
 # What git says when somebody else has pushed meanwhile, or pushes now.
 _FASTER = ("fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref", "incorrect old value")
 
-# reflink and hard link cost no space; a file of ours is replaced, never written into, so a link is safe.
+# A hard link costs no space, and a file of ours is replaced, never written into, so it is safe. Only where it comes
+# first does `dvc add` link: with reflink before it, and a file system that has none, it copies each image twice.
 _LOCAL_CONFIG = """\
 [core]
     check_update = false
 [cache]
-    type = "reflink,hardlink,copy"
+    type = "hardlink,copy"
 """
 
 
