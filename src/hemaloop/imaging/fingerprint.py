@@ -60,7 +60,8 @@ def numbers(hashes: list[str]) -> NDArray[np.uint64]:
 
 def distances(one: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """Bits in which hashes differ, 0 to 64; arrays that broadcast."""
-    return np.bitwise_count(one ^ others)
+    apart: NDArray[np.uint8] = np.bitwise_count(one ^ others)
+    return apart
 
 
 def bands(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:

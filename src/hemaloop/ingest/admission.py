@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from hemaloop.ingest.duplicates import Original, Picture, find_originals, remember, unremember
 from hemaloop.ingest.ledger import Step, take
 from hemaloop.ingest.measuring import Measured
+from hemaloop.ingest.privacy import stripped_key
 from hemaloop.ingest.states import State
 from hemaloop.protocol.documents import encode
 
@@ -62,6 +63,8 @@ def known_values(found: Measured) -> dict[str, Any]:
     values: dict[str, Any] = {"claimed_by": None, "lease_until": None}
     if found.measures is not None:
         values |= {"sha256": found.measures.sha256 or None, "measures": encode(found.measures).decode()}
+    if found.stripped is not None:
+        values["sent_sha256"] = found.stripped.sent_sha256
     if found.sidecar is not None:
         values |= {"sidecar": encode(found.sidecar).decode(), "patient": found.sidecar.patient}
     return values
@@ -76,6 +79,8 @@ def _step(found: Measured, original: Original | None, note: str, more: Columns |
     assert found.measures is not None
     values = known_values(found) | {"phash": found.measures.phash, "reason": "", "original": None} | dict(more or {})
     if original is None:
+        if found.stripped is not None:
+            values["stored_key"] = stripped_key(found.key, found.measures.sha256)
         return Step(found.upload, State.ACCEPTED, note, values)
     values |= {"original": original.upload, "reason": original.reason}
     return Step(found.upload, State.DUPLICATE, "; ".join(part for part in (note, original.reason) if part), values)

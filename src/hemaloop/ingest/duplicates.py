@@ -162,7 +162,7 @@ def _near_before(pictures: Sequence[Picture], bits: int) -> defaultdict[int, lis
     found: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
     for place, picture in enumerate(pictures):
         apart = distances(hashes[place], hashes[:place])
-        for other in np.flatnonzero(apart <= bits):
+        for other in np.flatnonzero(apart <= bits).tolist():
             if confirms(picture.phash_fine, pictures[other].phash_fine):
                 found[picture.upload].append((int(apart[other]), pictures[other].upload))
     return found

@@ -196,7 +196,7 @@ def _upload(row: Row[Any]) -> Upload:
         sha256=row.sha256,
         measures=decode(row.measures.encode(), Measures) if row.measures else None,
         sidecar=decode(row.sidecar.encode(), Sidecar) if row.sidecar else None,
-        patient=row.patient, stored_key=row.stored_key,
+        patient=row.patient, stored_key=row.stored_key, sent_sha256=row.sent_sha256,
         quarantine_key=row.quarantine_key, quarantined_at=row.quarantined_at,
         original=row.original_key, original_sha256=row.original_sha256,
         batch=row.batch, revision=row.revision,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hemaloop.errors import DataError
 from hemaloop.imaging.measure import Measures, measure
+from hemaloop.ingest.privacy import Stripped
 from hemaloop.ingest.records import Upload
 from hemaloop.ingest.rules import LABEL_UNKNOWN, MISPLACED, SIDECAR_INVALID, SIDECAR_MISMATCH, TOO_LARGE, VANISHED
 from hemaloop.ingest.staging import Staging
@@ -28,6 +29,7 @@ class Measured:
     note: str = ""
     measures: Measures | None = None  # None: not an image in its place, or gone
     sidecar: Sidecar | None = None
+    stripped: Stripped | None = None  # `measures` are those of a copy without private metadata
 
 
 def measure_uploads(

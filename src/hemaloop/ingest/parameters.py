@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hemaloop.config import check, read_classes, read_section
+from hemaloop.ingest.privacy import POLICIES
 from hemaloop.ingest.thresholds import Thresholds
 
 
@@ -17,6 +18,7 @@ class IngestParams:
     lease_seconds: int
     near_duplicate_bits: int
     batch_images: int
+    private_metadata: str
 
     def __post_init__(self) -> None:
         check(self.settle_seconds >= 0, f"settle_seconds {self.settle_seconds}: wanted 0 or more")
@@ -25,6 +27,8 @@ class IngestParams:
         check(self.lease_seconds >= 1, f"lease_seconds {self.lease_seconds}: wanted 1 or more")
         # Beyond that, bands are so narrow that each look-up would meet most of the history.
         check(0 <= self.near_duplicate_bits <= 8, f"near_duplicate_bits {self.near_duplicate_bits}: wanted 0 to 8")
+        wanted = ", ".join(POLICIES)
+        check(self.private_metadata in POLICIES, f"private_metadata {self.private_metadata!r}: wanted one of {wanted}")
         check(self.batch_images >= 1, f"batch_images {self.batch_images}: wanted 1 or more")
 
 

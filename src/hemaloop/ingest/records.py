@@ -27,6 +27,7 @@ class Upload:
     sidecar: Sidecar | None = None
     patient: str | None = None  # the sidecar's pseudonym
     stored_key: str | None = None  # where the bytes to version are, if not at `key`
+    sent_sha256: str | None = None  # of what the device sent, where that copy is what is kept
     quarantine_key: str | None = None
     quarantined_at: datetime | None = None
     original: str | None = None  # of a duplicate: the key of the accepted upload

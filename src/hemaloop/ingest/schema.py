@@ -56,6 +56,7 @@ uploads = Table(
     Column("sidecar_etag", String),  # of the sidecar that was last listed beside it and seen to: another one is news
     Column("patient", String),  # the sidecar's pseudonym, to find all of one person's
     Column("stored_key", String),  # where the bytes to version are, if not at `key`: a copy without private metadata
+    Column("sent_sha256", String),  # of what the device sent, where that copy is what is kept
     Column("quarantine_key", String),
     Column("quarantined_at", UtcTime),
     Column("original", ForeignKey("uploads.id")),  # of a duplicate

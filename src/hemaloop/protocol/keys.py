@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 UPLOADS = "uploads/"
+STRIPPED = "stripped/"  # copies of uploads without their private metadata
 QUARANTINE = "quarantine/"
 REPORTS = "reports/"
 RELEASES = "releases/"

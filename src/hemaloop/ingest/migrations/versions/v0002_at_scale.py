@@ -37,6 +37,7 @@ def _extend_uploads() -> None:
     op.add_column("uploads", sa.Column("patient", sa.String))
     op.add_column("uploads", sa.Column("sidecar_etag", sa.String))
     op.add_column("uploads", sa.Column("stored_key", sa.String))
+    op.add_column("uploads", sa.Column("sent_sha256", sa.String))
     op.add_column("uploads", sa.Column("quarantined_at", _TIME))
     op.create_index("uploads_by_patient", "uploads", ["patient"])
     op.create_index("uploads_by_original", "uploads", ["original"])
