@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+COMPARED := .venv-bench
 
 .DEFAULT_GOAL := help
 .PHONY: help demo pages test check bench drill drill-ingest lock format clean
@@ -26,7 +27,7 @@ check: $(READY) ## ruff, mypy strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY) ## the benchmarks, as ratios in one run: a table, and .bench/results.json
+bench: $(READY) $(COMPARED)/.ready ## the benchmarks, as ratios in one run: a table, and .bench/results.json
 	$(BIN)/python -m bench
 
 drill: $(READY) ## end ingest at each of its effects, run it again, and compare: every point, some minutes
@@ -43,7 +44,7 @@ lock: $(READY) ## lock pyproject.toml's dependencies anew
 	UV=$(abspath $(BIN)/uv) requirements/lock.sh
 
 clean: ## remove what make made
-	rm -rf $(VENV) .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(COMPARED) .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(READY): requirements/dev.lock requirements/uv.lock pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v}: make PYTHON=python3.11 ...")'
@@ -51,4 +52,10 @@ $(READY): requirements/dev.lock requirements/uv.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.lock
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/dev.lock
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
+	touch $@
+
+# What the benchmarks compare with has an environment of its own.
+$(COMPARED)/.ready: requirements/bench.lock | $(READY)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(COMPARED)
+	$(BIN)/uv pip install --python $(COMPARED)/bin/python --require-hashes -r requirements/bench.lock
 	touch $@

@@ -8,3 +8,4 @@ lock ../pyproject.toml --extra cloud --extra dev -o dev.lock
 lock ../pyproject.toml --extra cloud -c dev.lock -o cloud.lock
 lock ../pyproject.toml -c dev.lock -o device.lock
 lock uv.in -o uv.lock
+lock bench.in -o bench.lock
