@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from hemaloop.errors import DataError
 from hemaloop.imaging.measure import Measures, measure
 from hemaloop.ingest.ledger import Ledger, read_uploads, selected
-from hemaloop.ingest.rounds import device_of
 from hemaloop.ingest.schema import uploads
 from hemaloop.ingest.states import State
 from hemaloop.ingest.thresholds import QUALITIES
@@ -51,14 +50,15 @@ def from_ledger(ledger: Ledger, device: str, limit: int) -> list[Good]:
     """The newest `limit` accepted uploads of one device, as they were measured."""
     kept = (State.ACCEPTED, State.VERSIONED)
     prefix = f"{UPLOADS}{device}/"
-    query = select(uploads.c.id).where(uploads.c.key.startswith(prefix, autoescape=True), uploads.c.state.in_(kept))
+    begins = func.substr(uploads.c.key, 1, len(prefix)) == prefix  # LIKE takes other cases too, in SQLite
+    query = select(uploads.c.id).where(begins, uploads.c.state.in_(kept))
     newest = query.order_by(uploads.c.id.desc()).limit(limit)
     with ledger.reading() as connection:
         found = read_uploads(connection, selected().where(uploads.c.id.in_(newest)).order_by(uploads.c.id))
     good = [
         Good(each.key, device, each.sidecar.stain if each.sidecar else None, _values(each.measures))
         for each in found
-        if each.measures and device_of(each.key) == device  # SQLite's LIKE takes other cases too
+        if each.measures
     ]
     if not good:
         raise DataError(
