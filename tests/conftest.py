@@ -69,7 +69,7 @@ def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], s
     if request.param == "postgresql":
         server: Postgres = request.getfixturevalue("postgres")
         return server.new_ledger
-    return lambda: f"sqlite:///{tmp_path}/{uuid.uuid4().hex[:12]}.db"
+    return lambda: f"sqlite:///{tmp_path}/ledgers/{uuid.uuid4().hex[:12]}.db"
 
 
 @pytest.fixture

@@ -4,26 +4,19 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby, islice
 
-from sqlalchemy import Column, MetaData, String, Table, Text, select
+from sqlalchemy import insert, select
 
 from hemaloop.errors import DataError
-from hemaloop.ingest.ledger import Ledger
+from hemaloop.ingest.ledger import CHUNK, Ledger
+from hemaloop.ingest.schema import reports
 from hemaloop.protocol.documents import decode
 from hemaloop.protocol.keys import REPORTS
 from hemaloop.protocol.report import Report
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)
-
-METADATA = MetaData()
-ROWS = Table(
-    "reports",
-    METADATA,
-    Column("key", String, primary_key=True),
-    Column("device", String, nullable=False, index=True),
-    Column("body", Text, nullable=False),  # the report's JSON, as the device wrote it
-)
 
 
 @dataclass(frozen=True)
@@ -43,30 +36,36 @@ class DeviceState:
 
 def collect(ledger: Ledger, bucket: Bucket) -> int:
     """Take new reports into the ledger; how many. A report that cannot be read is logged and left where it is."""
-    with ledger.writing() as connection:
-        METADATA.create_all(connection)
-        known = set(connection.scalars(select(ROWS.c.key)))
-    keys = [found.key for found in bucket.list(REPORTS) if found.key not in known]
-    rows = [
-        {"key": key, "device": report.device, "body": body.decode()}
-        for key, body, report in _readable(bucket.read_many(keys))
-    ]
-    if rows:
-        with ledger.writing() as connection:
-            connection.execute(ROWS.insert(), rows)
-    return len(rows)
+    listed = (found.key for found in bucket.list(REPORTS))
+    taken = 0
+    while keys := list(islice(listed, CHUNK)):
+        with ledger.reading() as connection:
+            known = set(connection.scalars(select(reports.c.key).where(reports.c.key.in_(keys))))
+        rows = [
+            {"key": key, "device": report.device, "body": body.decode()}
+            for key, body, report in _readable(bucket.read_many([key for key in keys if key not in known]))
+        ]
+        if rows:
+            taken += _enter(ledger, rows)
+    return taken
 
 
 def fleet(ledger: Ledger) -> list[DeviceState]:
     """Every device that ever reported."""
+    query = select(reports.c.device, reports.c.body).order_by(reports.c.device, reports.c.key)
+    with ledger.reading() as connection:
+        by_device = groupby(connection.execute(query), key=lambda row: row.device)
+        return [_state(device, [decode(row.body.encode(), Report) for row in rows]) for device, rows in by_device]
+
+
+def _enter(ledger: Ledger, rows: list[dict[str, str]]) -> int:
+    """Enter those that no other run has entered meanwhile."""
     with ledger.writing() as connection:
-        METADATA.create_all(connection)
-        bodies = list(connection.scalars(select(ROWS.c.body).order_by(ROWS.c.device, ROWS.c.key)))
-    reports: dict[str, list[Report]] = {}
-    for body in bodies:
-        report = decode(body.encode(), Report)
-        reports.setdefault(report.device, []).append(report)
-    return [_state(device, of_device) for device, of_device in reports.items()]
+        known = select(reports.c.key).where(reports.c.key.in_([row["key"] for row in rows]))
+        quicker = set(connection.scalars(known))
+        if new := [row for row in rows if row["key"] not in quicker]:
+            connection.execute(insert(reports), new)
+    return len(new)
 
 
 def _readable(contents: dict[str, bytes | None]) -> Iterator[tuple[str, bytes, Report]]:
@@ -82,17 +81,17 @@ def _readable(contents: dict[str, bytes | None]) -> Iterator[tuple[str, bytes, R
             log.warning("report %s passed over: %s", key, error)
 
 
-def _state(device: str, reports: list[Report]) -> DeviceState:
-    """`reports` in order of time, at least one."""
-    last = max(reports, key=lambda report: report.at)
+def _state(device: str, told: list[Report]) -> DeviceState:
+    """`told` in order of time, at least one."""
+    last = max(told, key=lambda report: report.at)
     return DeviceState(
         device=device,
         last_seen=last.at,
         version=last.model_version,
         self_test=last.self_test,
-        uploaded=sum(report.uploaded for report in reports),
-        classified=sum(sum(report.classified.values()) for report in reports),
-        unreadable=sum(report.unreadable for report in reports),
-        refused_updates=sum(len(report.refused_updates) for report in reports),
-        latency_ms=next((report.latency_ms for report in reversed(reports) if report.latency_ms is not None), None),
+        uploaded=sum(report.uploaded for report in told),
+        classified=sum(sum(report.classified.values()) for report in told),
+        unreadable=sum(report.unreadable for report in told),
+        refused_updates=sum(len(report.refused_updates) for report in told),
+        latency_ms=next((report.latency_ms for report in reversed(told) if report.latency_ms is not None), None),
     )
