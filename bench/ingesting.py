@@ -1,77 +1,214 @@
-"""Discover, claim, read, measure, judge and settle against only reading and decoding the same objects."""
+"""Ingest from S3 to `dvc add`, against only reading the same objects and decoding them. python -m bench.ingesting
+
+The objects are the images and their sidecars: ingest must read both, so the limit reads both. It reads with as many
+threads as ingest does and decodes in them; once with the reader that ingest itself uses, once with s3fs, the usual one.
+Not counted on either side: importing Great Expectations, once a process, and making the bot's clone, once ever.
+"""
 
 import hashlib
+import os
+import subprocess
+import sys
 import tempfile
+import threading
 import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from bench.images import fields
+from bench.images import turned_fields
 from bench.ratio import Ratio
+from bench.table import show
 from hemaloop.config import Settings, read_settings
 from hemaloop.embedded import bucket_environment, open_bucket
+from hemaloop.ingest.ledger import Ledger
+from hemaloop.ingest.measuring import THREADS
 from hemaloop.protocol.documents import encode
 from hemaloop.protocol.keys import UploadKey, sidecar_key
 from hemaloop.protocol.sidecar import Sidecar
 from hemaloop.storage import Bucket
-from tasks import ingest_steps as steps
+from tasks import ingest_steps
+from tasks.ingest_plain import ingest_plain
 
 PARAMS = Path(__file__).parent.parent / "params.yaml"
-NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+GOAL = 2.0
+QUICK, FULL = 300, 2000  # images
+PER_SLIDE = 20
 
 
-def run() -> list[Ratio]:
-    import great_expectations  # noqa: F401  # seconds, once a process, whatever there is to do: not counted
+def run(quick: bool = False) -> list[Ratio]:
+    import great_expectations  # noqa: F401
 
-    told, images = fields(300)
-    with ExitStack() as running:
-        home = running.enter_context(tempfile.TemporaryDirectory())
-        settings = read_settings({"HEMALOOP_HOME": home, "HEMALOOP_BUCKET": "embedded"})
-        running.enter_context(bucket_environment(settings))
+    told, images = turned_fields(QUICK if quick else FULL)
+    with site() as settings:
         bucket = open_bucket(settings)
-        keys = [_upload(bucket, number, image) for number, image in enumerate(images)]
-        limit = min(_read_and_decode(bucket, keys) for _ in range(3))
-        ours = _seconds(settings)
-        idle = _seconds(settings)
+        keys = [upload(bucket, number, image) for number, image in enumerate(images)]
+        ingest_steps.find_params(settings, None, newest=True)
+        limits = [read_and_decode(bucket, keys)]
+        watched = Watched(ingest_steps)
+        start = time.perf_counter()
+        ingest_plain(settings, str(PARAMS), steps=watched)
+        whole = time.perf_counter() - start
+        limits.append(read_and_decode(bucket, keys))
+        by_s3fs = _read_with_s3fs(bucket, keys)
+        adding = _add(settings)
+        poll = _seconds(lambda: ingest_plain(settings, str(PARAMS)))
+        states = ", ".join(f"{count} {state}" for state, count in Ledger(settings.ledger).counts().items())
+    limit, ours = min(limits), whole - watched.seconds["version"] + adding
+    stages = watched.shares() | {"dvc add, by itself": adding, "the whole, pushed to S3 and git": whole}
+    reading = "reading both and decoding"
     return [
-        Ratio(f"ingest {told}, up to the seal", ours, limit, "reading and decoding the same objects", 2.0),
-        Ratio("a poll that finds nothing", idle, limit, f"reading and decoding the {told}", 0.5),
+        Ratio(f"ingest {told} and sidecars, to dvc add ({states})", ours, limit, reading, GOAL, stages),
+        Ratio(f"ingest {told} and sidecars, to dvc add", ours, by_s3fs, f"{reading}, by s3fs", GOAL),
+        Ratio("a poll that finds nothing", poll, limit, f"{reading} the {told}", 0.5),
     ]
 
 
-def _upload(bucket: Bucket, number: int, image: bytes) -> str:
-    key = str(UploadKey("bench", NOON.date(), f"field-{number:04d}"))
-    sidecar = Sidecar(hashlib.sha256(image).hexdigest(), "bench", NOON + timedelta(seconds=number), slide="s-1")
+class Watched:
+    """The steps of ingest, and how long each took: where several run at once, the time that is passed in any."""
+
+    def __init__(self, steps: Any) -> None:
+        self._steps, self._lock = steps, threading.Lock()
+        self._running: Counter[str] = Counter()
+        self._began: dict[str, tuple[float, float]] = {}
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.cpu: defaultdict[str, float] = defaultdict(float)
+
+    def __getattr__(self, name: str) -> Any:
+        step = getattr(self._steps, name)
+        if name == "version_all":  # it calls the others
+            return step
+
+        def timed(*args: Any, **options: Any) -> Any:
+            self._begin(name)
+            try:
+                return step(*args, **options)
+            finally:
+                self._end(name)
+
+        return timed
+
+    def shares(self) -> dict[str, float]:
+        """Seconds by step, and of the processor in this process."""
+        return {f"{name} (processor {self.cpu[name]:.2f})": seconds for name, seconds in self.seconds.items()}
+
+    def _begin(self, name: str) -> None:
+        with self._lock:
+            if not self._running[name]:
+                self._began[name] = time.perf_counter(), time.process_time()
+            self._running[name] += 1
+
+    def _end(self, name: str) -> None:
+        with self._lock:
+            self._running[name] -= 1
+            if not self._running[name]:
+                start, cpu = self._began[name]
+                self.seconds[name] += time.perf_counter() - start
+                self.cpu[name] += time.process_time() - cpu
+
+
+@contextmanager
+def site() -> Iterator[Settings]:
+    """An S3 server, a repository and a home, all new."""
+    with tempfile.TemporaryDirectory() as folder:
+        origin = make_origin(Path(folder))
+        places = {"HEMALOOP_HOME": f"{folder}/home", "HEMALOOP_BUCKET": "embedded", "HEMALOOP_REPOSITORY": str(origin)}
+        settings = read_settings(places)
+        with bucket_environment(settings):
+            yield settings
+
+
+def make_origin(folder: Path) -> Path:
+    """A bare repository with our params.yaml and an empty DVC project."""
+    work = folder / "work"
+    work.mkdir()
+    (work / "params.yaml").write_bytes(PARAMS.read_bytes())
+    _in(work, "git", "init", "-q", "-b", "main")
+    _in(work, sys.executable, "-m", "dvc", "init", "-q")
+    _in(work, "git", "add", ".")
+    _in(work, "git", "-c", "user.name=bench", "-c", "user.email=bench@example.org", "commit", "-q", "-m", "Begin")
+    _in(work, "git", "clone", "-q", "--bare", ".", "../origin.git")
+    return folder / "origin.git"
+
+
+def upload(bucket: Bucket, number: int, image: bytes, noon: datetime | None = None) -> str:
+    """What a device does, today."""
+    noon = noon or datetime.now(UTC).replace(hour=12)
+    key = str(UploadKey("bench", noon.date(), f"field-{number:06d}"))
+    at = noon + timedelta(seconds=number)
+    sidecar = Sidecar(hashlib.sha256(image).hexdigest(), "bench", at, slide=f"s-{number // PER_SLIDE}")
     bucket.write(key, image)
     bucket.write(sidecar_key(key), encode(sidecar))
     return key
 
 
-def _read_and_decode(bucket: Bucket, keys: list[str]) -> float:
+def read_and_decode(bucket: Bucket, keys: list[str]) -> float:
+    """Seconds."""
+
+    def one(key: str) -> None:
+        _decode(bucket.read(key))
+        bucket.read(sidecar_key(key))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return _seconds(lambda: list(pool.map(one, keys)))
+
+
+def _read_with_s3fs(bucket: Bucket, keys: list[str]) -> float:
+    import s3fs
+
+    fs = s3fs.S3FileSystem(endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+
+    def read() -> None:
+        with ThreadPoolExecutor(THREADS) as pool:
+            for place in range(0, len(keys), 64):
+                chunk = keys[place : place + 64]
+                paths = [f"{bucket.url[5:]}/{key}" for key in (*chunk, *map(sidecar_key, chunk))]
+                found = fs.cat(paths)
+                list(pool.map(_decode, (found[path] for path in paths[: len(chunk)])))
+
+    return _seconds(read)
+
+
+def _add(settings: Settings) -> float:
+    """`dvc add` of the batches that were versioned, in a repository that knows none of them."""
+    with tempfile.TemporaryDirectory(dir=settings.home) as folder:
+        work = Path(folder)
+        _in(work, "git", "init", "-q")
+        _in(work, sys.executable, "-m", "dvc", "init", "-q")
+        batches = [path for path in (settings.workspace / "data/batches").iterdir() if path.is_dir()]
+        content = {
+            path.relative_to(settings.workspace): path.read_bytes() for each in batches for path in each.iterdir()
+        }
+
+        def add() -> None:
+            for path, data in content.items():
+                (work / path).parent.mkdir(parents=True, exist_ok=True)
+                (work / path).write_bytes(data)
+            _in(work, sys.executable, "-m", "dvc", "add", "-q", *(f"data/batches/{each.name}" for each in batches))
+
+        return _seconds(add)
+
+
+def _decode(data: bytes) -> None:
+    cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+
+
+def _seconds(call: Callable[[], object]) -> float:
     start = time.perf_counter()
-    with ThreadPoolExecutor(4) as pool:
-        for place in range(0, len(keys), 64):
-            list(pool.map(_decode, bucket.read_many(keys[place : place + 64]).values()))
+    call()
     return time.perf_counter() - start
 
 
-def _decode(data: bytes | None) -> None:
-    cv2.imdecode(np.frombuffer(data or b"", np.uint8), cv2.IMREAD_COLOR)
+def _in(folder: Path, *command: str) -> None:
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, env=os.environ | {"DVC_NO_ANALYTICS": "1"})
 
 
-def _seconds(settings: Settings) -> float:
-    """One round of the ingest steps, without Prefect."""
-    start = time.perf_counter()
-    steps.discover(settings, PARAMS, "bench")
-    while claimed := steps.claim(settings, PARAMS, "bench"):
-        chunks = [steps.measure(settings, PARAMS, chunk) for chunk in steps.split_chunks(PARAMS, claimed)]
-        measured = [found for chunk in chunks for found in chunk]
-        judgement = steps.judge(settings, PARAMS, measured)
-        steps.settle(settings, PARAMS, measured, judgement, "bench")
-    steps.seal(settings, PARAMS, "bench")
-    return time.perf_counter() - start
+if __name__ == "__main__":
+    show(run(quick="--quick" in sys.argv))

@@ -1,8 +1,8 @@
 """A benchmark's answer: ours against a limit, measured alternately in one run on one machine."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from statistics import median
 
 
@@ -13,6 +13,7 @@ class Ratio:
     limit: float  # seconds, of the least that could do it
     limit_is: str
     goal: float  # of ours / limit, at most
+    stages: Mapping[str, float] = field(default_factory=dict)  # seconds: where ours went
 
     @property
     def ratio(self) -> float:

@@ -1,31 +1,38 @@
 """The steps of ingest over addresses: the ledger's, the bucket's, the workspace's. No Prefect here."""
 
 import logging
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hemaloop.config import Settings, read_section
 from hemaloop.dataset.batch import Batch, BatchImage, Link, Origin
 from hemaloop.dataset.split import SplitParams
 from hemaloop.embedded import open_bucket
-from hemaloop.ingest import claims, docs, reconciling, sealing, watch
+from hemaloop.errors import HemaloopError
+from hemaloop.ingest import claims, reconciling, removals, sealing, watch
 from hemaloop.ingest.entering import Finder
+from hemaloop.ingest.judging import judge_round
 from hemaloop.ingest.ledger import Ledger
-from hemaloop.ingest.measuring import Measured, measure_uploads
-from hemaloop.ingest.parameters import read_parameters
+from hemaloop.ingest.measuring import Chunk, Measured, measure_chunk
+from hemaloop.ingest.originals import purge_originals
+from hemaloop.ingest.parameters import QuarantineParams, read_parameters
+from hemaloop.ingest.purging import Purged
+from hemaloop.ingest.purging import purge as purge_quarantine
 from hemaloop.ingest.reconciling import Reconciliation
 from hemaloop.ingest.records import SealedBatch, Upload
 from hemaloop.ingest.rules import Judgement
 from hemaloop.ingest.settle import Settled
 from hemaloop.ingest.settle import settle as settle_uploads
-from hemaloop.ingest.staging import Staging
+from hemaloop.ingest.staging import Staging, VanishedError
 from hemaloop.protocol.keys import parse_upload_key
 from tasks.workspaces import ingest_workspace
 
 log = logging.getLogger(__name__)
+
+CHUNKS = 2  # that are measured at once: one begins while the other ends
+FAILURES = 3  # batches that may fail in one run: then something is away, or wrong for all of them
 
 
 def find_params(settings: Settings, given: str | None, newest: bool) -> Path:
@@ -40,8 +47,9 @@ def find_params(settings: Settings, given: str | None, newest: bool) -> Path:
 
 def discover(settings: Settings, params: Path, owner: str, keys: Sequence[str] = ()) -> int:
     """New uploads that were entered in the ledger; `keys` are hints of where to look besides."""
-    read, ledger = read_parameters(params), Ledger(settings.ledger)
-    return watch.discover(ledger, open_bucket(settings), read.ingest, read.classes, datetime.now(UTC), owner, keys)
+    read, ledger, bucket = read_parameters(params), Ledger(settings.ledger), open_bucket(settings)
+    removals.carry_out(ledger, bucket)  # what a killed run was to delete
+    return watch.discover(ledger, bucket, read.ingest, read.classes, datetime.now(UTC), owner, keys)
 
 
 def reconcile(settings: Settings, params: Path) -> Reconciliation:
@@ -58,27 +66,26 @@ def claim(settings: Settings, params: Path, owner: str) -> tuple[Upload, ...]:
     return claims.claim(Ledger(settings.ledger), url, owner, read.batch_images, read.lease_seconds, datetime.now(UTC))
 
 
-def split_chunks(params: Path, claimed: Sequence[Upload]) -> list[tuple[Upload, ...]]:
-    size = read_parameters(params).ingest.chunk_images
-    return [tuple(claimed[start : start + size]) for start in range(0, len(claimed), size)]
+def plan_chunks(settings: Settings, params: Path, claimed: Sequence[Upload], elsewhere: bool = False) -> list[Chunk]:
+    """What is measured together; `elsewhere`: on machines that share nothing with this one but the bucket."""
+    read, url = read_parameters(params), open_bucket(settings).url
+    largest, size = read.validate.largest_bytes, read.ingest.chunk_images
+    staged = None if elsewhere else _staging(settings).folder
+    return [
+        Chunk(url, tuple(claimed[start : start + size]), read.classes, largest, staged, read.ingest.private_metadata)
+        for start in range(0, len(claimed), size)
+    ]
 
 
-def measure(settings: Settings, params: Path, chunk: Sequence[Upload]) -> list[Measured]:
-    read = read_parameters(params)
-    largest = read.validate.bytes[1]
-    return measure_uploads(open_bucket(settings), _staging(settings), chunk, read.classes, largest)
+def measure(chunk: Chunk) -> list[Measured]:
+    """Where this runs, AWS_* lead to the bucket, if that is on S3."""
+    return measure_chunk(chunk)
 
 
 def judge(settings: Settings, params: Path, measured: Sequence[Measured]) -> Judgement:
     """Judge a round as one table, and publish its Data Docs."""
-    from hemaloop.ingest import expectations  # seconds: only when there is something to judge
-
-    with tempfile.TemporaryDirectory() as site:
-        judgement = expectations.judge(measured, read_parameters(params).validate, datetime.now(UTC), Path(site))
-        docs.publish(open_bucket(settings), Path(site), settings.home / "docs")
-    if judgement.suspect:
-        log.warning("%d of %d uploads were refused: is a device out of order?", len(judgement.refused), len(measured))
-    return judgement
+    thresholds, local = read_parameters(params).validate, settings.home / "docs"
+    return judge_round(Ledger(settings.ledger), open_bucket(settings), measured, thresholds, datetime.now(UTC), local)
 
 
 def settle(settings: Settings, params: Path, measured: Sequence[Measured], judgement: Judgement, owner: str) -> Settled:
@@ -91,27 +98,74 @@ def settle(settings: Settings, params: Path, measured: Sequence[Measured], judge
     return settled
 
 
-def seal(settings: Settings, params: Path, owner: str) -> list[SealedBatch]:
-    """Seal everything that was accepted; all batches that are in no revision yet, oldest first."""
-    ledger = Ledger(settings.ledger)
-    limit = read_parameters(params).ingest.batch_images
-    while sealing.seal(ledger, limit, lambda images, links: to_batch(images, links).id, owner, datetime.now(UTC)):
-        pass
-    return list(sealing.unversioned(ledger))
+def purge(settings: Settings, params: Path) -> Purged:
+    """What nobody released from quarantine in its time loses its bytes."""
+    keep = timedelta(days=read_section(params, "quarantine", QuarantineParams).keep_days)
+    ledger, bucket, now = Ledger(settings.ledger), open_bucket(settings), datetime.now(UTC)
+    purge_originals(ledger, bucket, keep, "purge", now)
+    return purge_quarantine(ledger, bucket, keep, "purge", now)
 
 
-def version(settings: Settings, params: Path, sealed: SealedBatch, owner: str) -> str:
-    """Make a sealed batch a dataset revision; the commit. Again, it finds the same one."""
-    bucket, staging = open_bucket(settings), _staging(settings)
+def seal(settings: Settings, params: Path, owner: str) -> int:
+    """Seal everything that was accepted; how many batches that made."""
+    ledger, limit = Ledger(settings.ledger), read_parameters(params).ingest.batch_images
+    made = 0
+    while sealing.seal(ledger, limit, _identify, owner, datetime.now(UTC)):
+        made += 1
+    return made
+
+
+def claim_batch(settings: Settings, params: Path, owner: str) -> SealedBatch | None:
+    """The oldest batch that is in no revision yet and that nobody versions now."""
+    lease = read_parameters(params).ingest.lease_seconds
+    return sealing.claim_batch(Ledger(settings.ledger), owner, lease, datetime.now(UTC))
+
+
+def version(settings: Settings, params: Path, sealed: SealedBatch, owner: str) -> str | None:
+    """Make a sealed batch a dataset revision; the commit. Again, it finds the same one.
+
+    None where images have vanished since they were measured: they go to quarantine, the others into a new batch.
+    """
+    bucket, staging, ledger = open_bucket(settings), _staging(settings), Ledger(settings.ledger)
     uploads = {image.sha256 or "": image for image in sealed.images}
     batch = to_batch(sealed.images, sealed.links)
-    revision = ingest_workspace(settings).version(
-        batch, lambda image: staging.read(bucket, uploads[image.sha256]), read_section(params, "split", SplitParams)
-    )
-    sealing.mark_versioned(Ledger(settings.ledger), sealed, revision.commit, owner, datetime.now(UTC))
+    try:
+        revision = ingest_workspace(settings).version(
+            batch, lambda image: staging.read(bucket, uploads[image.sha256]), read_section(params, "split", SplitParams)
+        )
+    except VanishedError:
+        gone = staging.vanished(bucket, sealed.images)
+        sealing.dissolve(ledger, sealed.id, [upload.id for upload in gone], owner, datetime.now(UTC))
+        seal(settings, params, owner)
+        return None
+    sealing.mark_versioned(ledger, sealed, revision.commit, owner, datetime.now(UTC))
     staging.forget(uploads)
     staging.sweep()
     return revision.commit
+
+
+def version_all(
+    claim_one: Callable[[], SealedBatch | None], version_one: Callable[[SealedBatch], str | None]
+) -> Iterator[tuple[SealedBatch, str]]:
+    """Version batch after batch, one in memory at a time; each with its commit.
+
+    One that fails keeps no other from its turn.
+
+    Raises:
+        HemaloopError: the first one's, once the others are done or `FAILURES` have failed.
+    """
+    failed: list[HemaloopError] = []
+    while len(failed) < FAILURES and (sealed := claim_one()):
+        try:
+            commit = version_one(sealed)
+        except HemaloopError as error:
+            log.error("batch %s was not versioned: %s", sealed.id, error)
+            failed.append(error)
+            continue
+        if commit:
+            yield sealed, commit
+    if failed:
+        raise failed[0]
 
 
 def to_batch(images: Sequence[Upload], links: Sequence[Upload]) -> Batch:
@@ -120,6 +174,10 @@ def to_batch(images: Sequence[Upload], links: Sequence[Upload]) -> Batch:
         tuple(_image(upload) for upload in images),
         tuple(Link(_origin(upload), upload.original_sha256 or "", upload.reason) for upload in links),
     )
+
+
+def _identify(images: Sequence[Upload], links: Sequence[Upload]) -> str:
+    return to_batch(images, links).id
 
 
 def _image(upload: Upload) -> BatchImage:

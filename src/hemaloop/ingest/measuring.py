@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from hemaloop.errors import DataError
 from hemaloop.imaging.measure import Measures, measure
-from hemaloop.ingest.privacy import Stripped
+from hemaloop.ingest.privacy import QUARANTINE, Stripped, without_private
 from hemaloop.ingest.records import Upload
 from hemaloop.ingest.rules import LABEL_UNKNOWN, MISPLACED, SIDECAR_INVALID, SIDECAR_MISMATCH, TOO_LARGE, VANISHED
 from hemaloop.ingest.staging import Staging
@@ -15,7 +16,23 @@ from hemaloop.protocol.keys import parse_upload_key, sidecar_key
 from hemaloop.protocol.sidecar import Sidecar
 from hemaloop.storage import Bucket
 
-THREADS = 4  # OpenCV gives the interpreter's lock back while it works
+THREADS = 8  # they wait for the store, and OpenCV gives the interpreter's lock back while it works
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Uploads to measure together, with all that it takes, wherever it is done."""
+
+    bucket: str  # URL
+    uploads: tuple[Upload, ...]
+    classes: tuple[str, ...]  # the labels that are known
+    largest: int  # bytes; a larger object is not read at all
+    staged: Path | None  # folder to stage in; None where another machine will version them
+    private: str = QUARANTINE  # what to do with private metadata: one of privacy.POLICIES
+
+    @property
+    def first(self) -> str:
+        return self.uploads[0].key
 
 
 @dataclass(frozen=True)
@@ -32,26 +49,34 @@ class Measured:
     stripped: Stripped | None = None  # `measures` are those of a copy without private metadata
 
 
-def measure_uploads(
-    bucket: Bucket, staging: Staging, claimed: Sequence[Upload], classes: Sequence[str], largest: int
-) -> list[Measured]:
+def measure_chunk(chunk: Chunk) -> list[Measured]:
     """Measure a chunk of uploads, and stage those that can be read.
 
-    Args:
-        classes: the labels that are known.
-        largest: bytes; a larger object is not read at all.
+    Each thread reads an upload and measures it: while some wait for the store, others have the processor, and no more
+    than `THREADS` images are held.
     """
-    placed = [upload for upload in claimed if parse_upload_key(upload.key)]
-    small = [upload for upload in placed if upload.size <= largest]
-    contents = bucket.read_many([upload.key for upload in small])
-    sidecars = bucket.read_many(sorted({sidecar_key(upload.key) for upload in placed}))
-    measured = [_unread(upload) for upload in claimed if upload not in small]
+    bucket, staging = Bucket(chunk.bucket), Staging(chunk.staged) if chunk.staged else None
     with ThreadPoolExecutor(THREADS) as pool:
-        measured += pool.map(
-            lambda upload: _read(upload, contents[upload.key], sidecars[sidecar_key(upload.key)], classes, staging),
-            small,
-        )
-    return sorted(measured, key=lambda found: (found.key, found.upload))
+        measured = pool.map(lambda upload: _measure(bucket, staging, upload, chunk), chunk.uploads)
+        return sorted(measured, key=lambda found: (found.key, found.upload))
+
+
+def _measure(bucket: Bucket, staging: Staging | None, upload: Upload, chunk: Chunk) -> Measured:
+    if parse_upload_key(upload.key) is None or upload.size > chunk.largest:
+        return _unread(upload)
+    try:
+        found = bucket.fetch(upload.key)
+    except FileNotFoundError:
+        return Measured(upload.id, upload.key, upload.size, VANISHED, "it was listed, and gone when it was to be read")
+    if not upload.etag.startswith(found.etag):  # the ledger may have added a time to it
+        note = "it was listed, and overwritten when it was to be read: what is there now is another upload"
+        return Measured(upload.id, upload.key, upload.size, VANISHED, note)
+    measures = measure(found.data)
+    sidecar, reading, note = _check_sidecar(upload.key, _beside(bucket, upload.key), measures, chunk.classes)
+    data, measures, stripped = without_private(found.data, measures, chunk.private)
+    if staging is not None and not measures.problem:
+        staging.keep(data, measures.sha256)
+    return Measured(upload.id, upload.key, measures.bytes, reading, note or measures.note, measures, sidecar, stripped)
 
 
 def _unread(upload: Upload) -> Measured:
@@ -62,22 +87,18 @@ def _unread(upload: Upload) -> Measured:
     return Measured(upload.id, upload.key, upload.size, measures=measures)
 
 
-def _read(
-    upload: Upload, data: bytes | None, beside: bytes | None, classes: Sequence[str], staging: Staging
-) -> Measured:
-    if data is None:
-        return Measured(upload.id, upload.key, upload.size, VANISHED, "it was listed, and gone when it was to be read")
-    measures = measure(data)
-    if not measures.problem:
-        staging.keep(data, measures.sha256)
-    sidecar, reading, note = _check_sidecar(upload.key, beside, measures, classes)
-    return Measured(upload.id, upload.key, measures.bytes, reading, note, measures, sidecar)
+def _beside(bucket: Bucket, key: str) -> bytes | None:
+    """The sidecar's bytes; an image may come without one."""
+    try:
+        return bucket.read(sidecar_key(key))
+    except FileNotFoundError:
+        return None
 
 
 def _check_sidecar(
     key: str, beside: bytes | None, measures: Measures, classes: Sequence[str]
 ) -> tuple[Sidecar | None, str, str]:
-    """The sidecar, what is wrong with it, and how; an image may come without one."""
+    """The sidecar, what is wrong with it, and how."""
     if beside is None:
         return None, "", ""
     try:

@@ -3,17 +3,25 @@
 import hashlib
 import logging
 import time
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hemaloop.errors import DataError
-from hemaloop.files import write_atomically
+from hemaloop.files import TEMPORARY
+from hemaloop.imaging.strip import strip_private
 from hemaloop.ingest.records import Upload
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)
 
 FORGOTTEN_SECONDS = 7 * 24 * 3600
+READERS = 8  # images that are looked for at once
+
+
+class VanishedError(DataError):
+    """An accepted image's bytes are nowhere any more."""
 
 
 class Staging:
@@ -23,25 +31,48 @@ class Staging:
         self.folder = folder
 
     def keep(self, data: bytes, sha256: str) -> None:
+        """Not forced to the disk: whatever a power cut leaves is checked by its hash."""
         path = self.folder / sha256
-        if not path.exists():
-            write_atomically(path, data)
+        if path.exists():
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        whole = self.folder / f"{TEMPORARY}{uuid.uuid4().hex}"
+        whole.write_bytes(data)
+        whole.replace(path)
 
     def read(self, bucket: Bucket, upload: Upload) -> bytes:
         """The bytes that were measured, checked by their hash.
 
         Raises:
-            DataError: neither this machine nor the bucket has them any more.
+            VanishedError: neither this machine nor the bucket has them any more.
         """
         wanted = upload.sha256 or ""
         path = self.folder / wanted
         if path.is_file() and _is(data := path.read_bytes(), wanted):
             return data
-        for key in (upload.key, upload.quarantine_key):
-            data = (bucket.read_many([key])[key] or b"") if key else b""
+        for key in (upload.stored_key, upload.key, upload.quarantine_key):
+            try:
+                data = bucket.read(key) if key else b""
+            except FileNotFoundError:
+                continue
             if _is(data, wanted):
                 return data
-        raise DataError(f"{upload.key}: the image that was measured (SHA-256 {wanted}) is no longer in {bucket.url}")
+            if upload.sent_sha256 and _is(data, upload.sent_sha256):  # it was measured without its private metadata
+                return strip_private(data)
+        raise VanishedError(f"{upload.key}: the image that was measured (SHA-256 {wanted}) is nowhere in {bucket.url}")
+
+    def vanished(self, bucket: Bucket, uploads: Sequence[Upload]) -> list[Upload]:
+        """Those whose bytes `read` does not find."""
+        with ThreadPoolExecutor(READERS) as pool:
+            found = pool.map(lambda upload: self._has(bucket, upload), uploads)
+            return [upload for upload, there in zip(uploads, found, strict=True) if not there]
+
+    def _has(self, bucket: Bucket, upload: Upload) -> bool:
+        try:
+            self.read(bucket, upload)
+        except VanishedError:
+            return False
+        return True
 
     def forget(self, hashes: Iterable[str]) -> None:
         for sha256 in hashes:
