@@ -69,6 +69,7 @@ def forget(settings: Settings, whose: Whose, person: str, reason: str) -> Report
     if not waiting:
         moved = [Moved(each.old, each.new, each.commit, each.images) for each in changed.replaced]
         forgetting.clear(ledger, found.uploads, moved, person, now)
+        forgetting.scrub(ledger)
     states = dict(forgetting.states(found.uploads))
     return Report(states, changed.images, changed.commit, removed, found.doubtful, trained, waiting)
 
@@ -78,11 +79,12 @@ def _hashes(found: Sequence[Upload]) -> set[str]:
 
 
 def _withdrawn(whose: Whose, found: Sequence[Upload], buried: frozenset[str]) -> Withdrawn:
-    links = to_batch((), [upload for upload in found if upload.state is State.DUPLICATE and upload.original_sha256])
+    refused = [upload for upload in found if upload.state is State.DUPLICATE and upload.original_sha256]
+    origins = [to_batch((), [upload]).links[0].origin for upload in refused]
     return Withdrawn(
         images=buried | _hashes(found),
         patient=whose.patient,
-        links=frozenset((link.origin.device, link.origin.captured_at.astimezone(UTC)) for link in links.links),
+        links=frozenset((origin.device, origin.captured_at.astimezone(UTC)) for origin in origins),
     )
 
 

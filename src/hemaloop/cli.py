@@ -19,6 +19,7 @@ COMMANDS = (
     "retrain",
     "why",
     "quarantine",
+    "forget",
     "calibrate",
     "classify",
     "approve",

@@ -58,7 +58,7 @@ def find(ledger: Ledger, whose: Whose) -> Found:
     """All uploads of a person that the ledger has not cleared yet.
 
     A patient's are those that name the patient; those of the patient's slides that name no patient; those with the
-    same bytes, whatever they name; and near-duplicates of any of them that name nobody else.
+    same bytes, whatever they name; and near-duplicates of any of them, either way, that name nobody else.
     """
     with ledger.reading() as connection:
         ids = _named(connection, whose)
@@ -139,6 +139,14 @@ def clear(ledger: Ledger, found: Sequence[Upload], moved: Sequence[Moved], perso
             _move(connection, each, person, now)
 
 
+def scrub(ledger: Ledger) -> None:
+    """Let nothing of what was cleared stay behind in the database's own file; PostgreSQL sees to its own."""
+    with ledger.reading() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("VACUUM")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def _emptied(id_: int) -> dict[str, object]:
     """Every column that may be empty is. Key and ETag too: the same object may come again, to be refused."""
     empty = {column.name: None for column in uploads.columns if column.nullable}
@@ -199,11 +207,13 @@ def _sidecars(connection: Connection, name: str, value: str) -> list[tuple[int, 
 
 
 def _same_pictures(connection: Connection, ids: Iterable[int]) -> set[int]:
-    """Uploads with the bytes of one of these, or refused as a duplicate of one."""
+    """Uploads with the bytes of one of these, or refused as a duplicate of one, or that one was a duplicate of."""
     found: set[int] = set()
     for chunk in chunks(sorted(ids)):
         hashes = select(uploads.c.sha256).where(uploads.c.id.in_(chunk), uploads.c.sha256.is_not(None))
-        found |= _ids(connection, or_(uploads.c.original.in_(chunk), uploads.c.sha256.in_(hashes)))
+        originals = select(uploads.c.original).where(uploads.c.id.in_(chunk), uploads.c.original.is_not(None))
+        same = or_(uploads.c.original.in_(chunk), uploads.c.sha256.in_(hashes), uploads.c.id.in_(originals))
+        found |= _ids(connection, same)
     return found
 
 
