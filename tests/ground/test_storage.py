@@ -1,7 +1,10 @@
 """s3:// and file:// behave alike, and what goes wrong says what to do."""
 
 import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +29,56 @@ def test_listing_gives_keys_below_the_prefix_in_order(any_bucket: Bucket) -> Non
         any_bucket.write(key, key.encode())
     assert [found.key for found in any_bucket.list("a/")] == ["a/1/x.jpg", "a/2.jpg"]
     assert list(any_bucket.list("nothing/")) == []
+
+
+ODD_ORDER = ("a.bak", "a-b/x", "a.jpg", "a.jpg.bak", "a.json", "a/x", "a.png", "Z/1", "ab/1", "b.jpg", "é/ü x.jpg")
+
+
+@pytest.mark.parametrize("start_after", ["", "u/a.jpg", "u/a", "u/a/", "u/a-b/x", "u/a-c", "u/zz", "v"])
+def test_pages_hold_every_key_after_the_start_once_and_in_order(any_bucket: Bucket, start_after: str) -> None:
+    for key in ODD_ORDER:
+        any_bucket.write(f"u/{key}", b"x")
+    any_bucket.write("ua/other", b"x")
+    wanted = [key for key in sorted(f"u/{key}" for key in ODD_ORDER) if key > start_after]
+    assert [found.key for page in any_bucket.pages("u/", start_after) for found in page] == wanted
+    beginning = [key for key in wanted if key.startswith("u/a.")]
+    assert [found.key for page in any_bucket.pages("u/a.", start_after) for found in page] == beginning
+
+
+def test_folders_are_those_right_below(any_bucket: Bucket) -> None:
+    for key in ("u/pi-2/2026/x.jpg", "u/pi-1/x.jpg", "u/x.jpg", "other/y"):
+        any_bucket.write(key, b"x")
+    assert list(any_bucket.folders("u/")) == ["u/pi-1/", "u/pi-2/"]
+    assert list(any_bucket.folders("")) == ["other/", "u/"]
+    assert list(any_bucket.folders("u/pi-3/")) == []
+
+
+def test_a_page_is_one_request_and_a_thousand_keys(bucket: Bucket, requests: list[str]) -> None:
+    keys = [f"u/{number:04d}" for number in range(1005)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda key: bucket.write(key, b"x"), keys))
+    pages = bucket.pages("u/")
+    assert requests == []
+    assert [found.key for found in next(pages)] == keys[:1000]
+    assert requests == ["ListObjectsV2"]
+    assert [found.key for page in pages for found in page] == keys[1000:]
+    assert requests == ["ListObjectsV2"] * 2
+    assert [list(page) for page in bucket.pages("nothing/")] == [[]]
+    assert len(requests) == 3
+
+
+@pytest.fixture
+def requests(bucket: Bucket) -> Iterator[list[str]]:
+    """The LIST requests that go out, as botocore sends them."""
+    sent: list[str] = []
+    events = bucket._store._client.meta.events  # type: ignore[attr-defined]
+
+    def note(model: Any, **_: object) -> None:
+        sent.append(model.name)
+
+    events.register("before-call.s3.ListObjectsV2", note)
+    yield sent
+    events.unregister("before-call.s3.ListObjectsV2", note)
 
 
 def test_an_overwritten_object_has_another_etag(any_bucket: Bucket) -> None:

@@ -11,17 +11,20 @@ from pathlib import Path
 import pytest
 from ingest_site import PARAMS
 from pictures import picture
+from sqlalchemy import insert
 
 from hemaloop.config import read_classes, read_section
 from hemaloop.errors import TransientError
 from hemaloop.ingest.claims import claim
+from hemaloop.ingest.consent import PATIENT
 from hemaloop.ingest.entering import Finder
 from hemaloop.ingest.ledger import Ledger, Step, take
 from hemaloop.ingest.measuring import Chunk, Measured, measure_chunk
 from hemaloop.ingest.parameters import IngestParams
 from hemaloop.ingest.reconciling import Reconciliation, last_reconciliation, reconcile
 from hemaloop.ingest.records import Trace, Upload
-from hemaloop.ingest.rules import MISPLACED, VANISHED, Refusal
+from hemaloop.ingest.rules import CONSENT_WITHDRAWN, MISPLACED, VANISHED, Refusal
+from hemaloop.ingest.schema import tombstones
 from hemaloop.ingest.sealing import mark_versioned, seal, unversioned
 from hemaloop.ingest.settle import settle
 from hemaloop.ingest.states import State
@@ -41,9 +44,9 @@ LONG_AGO, LONG_AFTER = date(1970, 1, 1), date(2099, 12, 31)  # where devices wit
 class Site:
     """A bucket, a ledger, and the steps of ingest that find and settle."""
 
-    def __init__(self, bucket: Bucket, folder: Path) -> None:
+    def __init__(self, bucket: Bucket, folder: Path, ledger: str = "") -> None:
         self.bucket, self.folder = bucket, folder
-        self.ledger = Ledger(f"sqlite:///{folder}/ledger.db")
+        self.ledger = Ledger(ledger or f"sqlite:///{folder}/ledger.db")
         self.params = replace(read_section(PARAMS, "ingest", IngestParams), settle_seconds=0)
 
     def put(self, capture: str, data: bytes = b"an image", day: date = TODAY) -> str:
@@ -62,9 +65,9 @@ class Site:
         now = datetime.now(UTC)
         return discover(self.ledger, self.bucket, params or self.params, CLASSES, now, "poll", hints)
 
-    def reconcile(self, bucket: Bucket | None = None) -> Reconciliation:
-        finder = Finder(self.ledger, bucket or self.bucket, self.params, CLASSES, datetime.now(UTC), "reconciliation")
-        return reconcile(finder)
+    def reconcile(self, bucket: Bucket | None = None, params: IngestParams | None = None) -> Reconciliation:
+        now, bucket = datetime.now(UTC), bucket or self.bucket
+        return reconcile(Finder(self.ledger, bucket, params or self.params, CLASSES, now, "reconciliation"))
 
     def claim(self) -> tuple[Upload, ...]:
         return claim(self.ledger, self.bucket.url, "run", 100, 600, datetime.now(UTC))
@@ -88,8 +91,10 @@ class Site:
 
 
 @pytest.fixture
-def site(any_bucket: Bucket, tmp_path: Path) -> Site:
-    return Site(any_bucket, tmp_path)
+def site(any_bucket: Bucket, tmp_path: Path, request: pytest.FixtureRequest) -> Site:
+    """Once on S3 with PostgreSQL, once on a folder with SQLite."""
+    on_s3 = any_bucket.url.startswith("s3://")
+    return Site(any_bucket, tmp_path, request.getfixturevalue("postgres").new_ledger() if on_s3 else "")
 
 
 @pytest.fixture
@@ -294,10 +299,47 @@ def test_of_what_was_forgotten_nothing_comes_back(site: Site) -> None:
     assert site.trace(key) == before
 
 
+def test_a_late_sidecar_of_a_patient_who_withdrew_consent_takes_its_image_out(site: Site) -> None:
+    key, sealed = site.put("c", picture(1)), site.put("sealed", picture(2))
+    site.poll()
+    site.ingest()
+    with site.ledger.writing() as connection:
+        sha256 = hashlib.sha256(b"p-1").hexdigest()
+        row = {"kind": PATIENT, "sha256": sha256, "at": datetime.now(UTC), "actor": "ana", "reason": "asked to"}
+        connection.execute(insert(tombstones), [row])
+    site.put_sidecar(key, picture(1), patient="p-1")
+    site.poll()
+    assert site.states(key) == [(State.QUARANTINED, CONSENT_WITHDRAWN)]
+    assert site.trace(key).upload.patient is None
+    assert not site.bucket.exists(key)
+    assert not site.bucket.exists(sidecar_key(key))
+    version(site)
+    site.put_sidecar(sealed, picture(2), patient="p-1")
+    site.poll()
+    assert site.trace(sealed).upload.patient == "p-1"  # `hemaloop forget` finds it
+    assert "hemaloop forget" in site.trace(sealed).changes[-1].note
+
+
+def test_a_sidecar_that_outlives_its_image_is_not_alone_and_told_if_it_is_new(site: Site) -> None:
+    known, late = site.put("known", picture(1)), site.put("late", picture(2))
+    site.put_sidecar(known, picture(1))
+    site.poll()
+    site.ingest()
+    before = site.trace(known)
+    site.bucket.delete(known)
+    site.bucket.delete(late)
+    site.put_sidecar(late, picture(2), label="monocyte", labelled_by="ana")
+    assert site.reconcile().lone_sidecars == 0
+    assert site.trace(known) == before
+    assert "taken in: label monocyte" in site.trace(late).changes[-1].note
+
+
 def test_sidecars_whose_image_never_comes_are_counted(site: Site) -> None:
     for capture in ("a", "b"):
         site.put_sidecar(str(UploadKey("pi-1", TODAY, capture)), b"never came")
     site.put("c")
+    waiting = replace(site.params, settle_seconds=60)
+    assert site.reconcile(params=waiting).lone_sidecars == 0  # their images may have come since their page was listed
     found = site.reconcile()
     assert (found.entered, found.lone_sidecars) == (1, 2)
 
@@ -317,7 +359,7 @@ class CutBucket(Bucket):
 
 def test_a_reconciliation_cut_short_is_done_again_as_a_whole_and_enters_nothing_twice(folder_site: Site) -> None:
     site = folder_site
-    folder = path_of(site, site.put("a")).parent
+    folder = path_of(site, site.put("a", day=LONG_AGO)).parent
     for number in range(2500):
         (folder / f"b{number}.jpg").write_bytes(b"x")
     with pytest.raises(TransientError, match="went away"):
@@ -326,6 +368,9 @@ def test_a_reconciliation_cut_short_is_done_again_as_a_whole_and_enters_nothing_
     entered = site.ledger.counts()[State.DISCOVERED]
     found = site.reconcile()
     assert (entered, found.entered, found.lists, found.objects) == (1000, 1501, 3, 2501)
+    site.bucket = cut = CutBucket(site.bucket.url)
+    cut.pages_left = 1 + site.params.window_days + 2
+    assert site.poll(["uploads/"]) == 0  # a hint that names everything is no way to have everything listed
 
 
 def test_polls_and_reconciliations_at_once_enter_each_upload_once(site: Site) -> None:

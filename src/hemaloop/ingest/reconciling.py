@@ -3,13 +3,13 @@
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Row, insert, select, update
 
 from hemaloop.ingest.entering import Finder, enter_pairs
-from hemaloop.ingest.finding import Pair, is_recent, is_settled, pair
+from hemaloop.ingest.finding import is_recent, pair
 from hemaloop.ingest.ledger import Ledger
 from hemaloop.ingest.schema import reconciliations
 from hemaloop.protocol.keys import UPLOADS
@@ -17,7 +17,7 @@ from hemaloop.storage import StoredObject
 
 log = logging.getLogger(__name__)
 
-_EXAMPLES = 10  # lone sidecars that are named in the log
+_NAMED = 10  # sidecars alone, in the log; the others are only counted
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ class Reconciliation:
 class _Counts:
     lists: int = 0
     objects: int = 0
+    entered: int = 0
+    missed: int = 0
     lone_sidecars: int = 0
-    examples: list[str] = field(default_factory=list)
 
 
 def reconcile(finder: Finder) -> Reconciliation:
@@ -46,27 +47,25 @@ def reconcile(finder: Finder) -> Reconciliation:
 
     Killed anywhere, what it had entered stays, and the next one begins anew: nothing is entered twice.
     """
-    began = time.monotonic()
-    id_ = _begin(finder)
-    counts, entered, missed = _Counts(), 0, 0
-    pairs = _count_alone(finder, pair(_objects(finder, counts)), counts)
-    for stored in enter_pairs(finder, pairs):
-        entered += 1
-        missed += not is_recent(stored.key, finder.now, finder.params.window_days)
+    began, id_, counts = time.monotonic(), _begin(finder), _Counts()
+    for page in enter_pairs(finder, pair(_objects(finder, counts))):
+        counts.entered += len(page.new)
+        counts.missed += sum(not is_recent(new.key, finder.now, finder.params.window_days) for new in page.new)
+        for sidecar in page.alone[: max(0, _NAMED - counts.lone_sidecars)]:
+            log.warning("sidecar %s: its image has not come", sidecar.key)
+        counts.lone_sidecars += len(page.alone)
     ended_at = finder.now + timedelta(seconds=time.monotonic() - began)
-    found = Reconciliation(finder.now, ended_at, counts.lists, counts.objects, entered, missed, counts.lone_sidecars)
+    found = Reconciliation(finder.now, ended_at, **vars(counts))
     _end(finder.ledger, id_, found)
-    log.info(
-        "%s reconciled: %d new uploads, %d objects, %d LISTs", finder.bucket.url, entered, found.objects, found.lists
-    )
-    if counts.examples:
-        log.warning("%d sidecars whose image has not come: %s ...", counts.lone_sidecars, ", ".join(counts.examples))
+    log.info("%s reconciled: %s", finder.bucket.url, vars(counts))
     return found
 
 
-def last_reconciliation(ledger: Ledger, bucket: str) -> Reconciliation | None:
-    """The last one that came to its end."""
-    query = select(reconciliations).where(reconciliations.c.bucket == bucket, reconciliations.c.ended_at.is_not(None))
+def last_reconciliation(ledger: Ledger, bucket: str | None = None) -> Reconciliation | None:
+    """The last one that came to its end; of this bucket, or of any."""
+    query = select(reconciliations).where(reconciliations.c.ended_at.is_not(None))
+    if bucket is not None:
+        query = query.where(reconciliations.c.bucket == bucket)
     with ledger.reading() as connection:
         row = connection.execute(query.order_by(reconciliations.c.id.desc()).limit(1)).first()
     return None if row is None else _as_value(row)
@@ -77,15 +76,6 @@ def _objects(finder: Finder, counts: _Counts) -> Iterator[StoredObject]:
         counts.lists += 1
         counts.objects += len(page)
         yield from page
-
-
-def _count_alone(finder: Finder, pairs: Iterator[Pair], counts: _Counts) -> Iterator[Pair]:
-    """A young one is no news: its image came after the page that it belongs on had been listed."""
-    for found in pairs:
-        if found.image is None and found.sidecar and is_settled(found.sidecar, finder.settle, finder.now):
-            counts.lone_sidecars += 1
-            counts.examples += [found.sidecar.key] if len(counts.examples) < _EXAMPLES else []
-        yield found
 
 
 def _begin(finder: Finder) -> int:

@@ -51,4 +51,4 @@ def _list(finder: Finder, prefix: str) -> int:
     """A partition wholly; elsewhere one page, whatever a hint says."""
     pages = finder.bucket.pages(prefix)
     objects = chain.from_iterable(pages if is_partition(prefix) else islice(pages, 1))
-    return sum(1 for _ in enter_pairs(finder, pair(objects)))
+    return sum(len(page.new) for page in enter_pairs(finder, pair(objects)))
