@@ -52,6 +52,7 @@ def forget(settings: Settings, whose: Whose, person: str, reason: str) -> Report
     forgetting.check(person, reason)
     now, ledger, bucket = datetime.now(UTC), Ledger(settings.ledger), open_bucket(settings)
     found = forgetting.find(ledger, whose)
+    states = dict(forgetting.states(found.uploads))
     forgetting.bury(ledger, whose, _hashes(found.uploads), person, reason, now)
     workspace = ingest_workspace(settings)
     loose = _open_batches(settings, ledger, bucket, workspace, found.uploads, person, now)
@@ -70,7 +71,6 @@ def forget(settings: Settings, whose: Whose, person: str, reason: str) -> Report
         moved = [Moved(each.old, each.new, each.commit, each.images) for each in changed.replaced]
         forgetting.clear(ledger, found.uploads, moved, person, now)
         forgetting.scrub(ledger)
-    states = dict(forgetting.states(found.uploads))
     return Report(states, changed.images, changed.commit, removed, found.doubtful, trained, waiting)
 
 
@@ -100,17 +100,16 @@ def _open_batches(
     """Settle what becomes of batches that no revision is known of; MD5 of what they may have left in DVC's remote."""
     ids = [upload.id for upload in found]
     waiting = forgetting.unversioned_batches(ledger, ids)
-    if not waiting:
-        return []
-    workspace.synchronise()
     loose: list[str] = []
+    if waiting:
+        workspace.synchronise()
     for batch in sealing.unversioned(ledger):
         if batch.id in waiting:
             if commit := workspace.find(batch.id):  # its run died between the commit and the ledger
                 sealing.mark_versioned(ledger, batch, commit, person, now)
             else:
                 loose += _stored(settings, bucket, batch, set(ids))
-    forgetting.unseal(ledger, ids, person, now)
+    forgetting.withhold(ledger, ids, person, now)
     return loose
 
 

@@ -15,6 +15,7 @@ import pytest
 from ingest_site import CAPTURED, commits, environment, make_origin, revision_files, settings_of
 from pictures import picture
 
+from hemaloop.cli import main
 from hemaloop.config import Settings
 from hemaloop.dataset.verification import verify
 from hemaloop.embedded import environment as environment_of
@@ -157,7 +158,9 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
-def test_killed_anywhere_it_ends_with_nothing_of_the_person_and_all_of_everybody_else(site: Site) -> None:
+def test_killed_anywhere_it_ends_with_nothing_of_the_person_and_all_of_everybody_else(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert left_of(site, site.theirs), "the scan finds them"
     sides, effects = kept_sides(site), 5
     old = run(site.origin, "git", "rev-parse", "main").strip()
@@ -167,9 +170,19 @@ def test_killed_anywhere_it_ends_with_nothing_of_the_person_and_all_of_everybody
     assert effects > 100, "it was killed five times or more"
     check_forgotten(site, sides)
     assert ["Forgotten: 5 images" in message for message in commits(site.origin)].count(True) == 1
-    assert site.forget().uploads == {}
+    check_command(capsys)
     check_old_revision(site, old)
     check_not_let_in_again(site, sides)
+
+
+def check_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """It asks first; and forgetting what is forgotten does nothing."""
+    words = ["forget", "--patient", PATIENT, "--person", "ana", "--reason", "she asked for it"]
+    for more, code, said in (([], 2, "nothing was done"), (["--yes"], 0, "0 images left the dataset")):
+        with pytest.raises(SystemExit) as ended:
+            main([*words, *more])
+        assert ended.value.code == code
+        assert said in capsys.readouterr().out
 
 
 def check_old_revision(site: Site, commit: str) -> None:

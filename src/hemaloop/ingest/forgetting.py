@@ -19,6 +19,7 @@ from hemaloop.errors import DataError, TransientError
 from hemaloop.ingest.consent import IMAGE, PATIENT
 from hemaloop.ingest.ledger import Ledger, Step, chunks, read_by_id, record, take
 from hemaloop.ingest.records import Upload
+from hemaloop.ingest.rules import CONSENT_WITHDRAWN
 from hemaloop.ingest.schema import batches, fingerprints, history, tombstones, uploads
 from hemaloop.ingest.states import State
 from hemaloop.protocol.documents import decode
@@ -99,23 +100,26 @@ def buried_images(ledger: Ledger) -> frozenset[str]:
         return frozenset(connection.execute(query).scalars())
 
 
-def unseal(ledger: Ledger, ids: Sequence[int], person: str, now: datetime) -> int:
-    """Open the batches that hold some of these and are in no revision; the next ingest seals the others anew.
+def withhold(ledger: Ledger, ids: Sequence[int], person: str, now: datetime) -> None:
+    """Let none of these be sealed or versioned any more: open the batches that hold some and are in no revision.
+
+    The others of such a batch are sealed anew by the next ingest.
 
     Raises:
-        TransientError: a run is versioning one of them.
+        TransientError: a run is versioning one of the batches.
     """
     with ledger.writing() as connection:
-        opened = _unversioned_of(connection, ids)
-        for row in opened:
+        for row in _unversioned_of(connection, ids):
             if row.claimed_by is not None and row.lease_until > now:
                 raise TransientError(f"batch {row.id} is being versioned until {row.lease_until}: try again then")
-            inside = connection.execute(select(uploads.c.id, uploads.c.state).where(uploads.c.batch == row.id)).all()
+            inside = _inside(connection, row.id)
             connection.execute(sql_update(uploads).where(uploads.c.batch == row.id).values(batch=None))
             note = f"batch {row.id} was opened: images of it were forgotten"
-            record(connection, [(each.id, State(each.state), note) for each in inside], person, now)
+            record(connection, [(id_, state, note) for id_, state in inside], person, now)
             connection.execute(delete(batches).where(batches.c.id == row.id))
-    return len(opened)
+        accepted = [upload.id for upload in read_by_id(connection, ids) if upload.state is State.ACCEPTED]
+        refused = {"reason": CONSENT_WITHDRAWN, "quarantined_at": now}
+        take(connection, [Step(id_, State.QUARANTINED, CONSENT_WITHDRAWN, refused) for id_ in accepted], person, now)
 
 
 def unversioned_batches(ledger: Ledger, ids: Sequence[int]) -> tuple[str, ...]:
@@ -125,9 +129,15 @@ def unversioned_batches(ledger: Ledger, ids: Sequence[int]) -> tuple[str, ...]:
 
 
 def clear(ledger: Ledger, found: Sequence[Upload], moved: Sequence[Moved], person: str, now: datetime) -> None:
-    """Empty the rows of what was forgotten, and say in which batches the others are now. All of it, or nothing."""
+    """Empty the rows of what was forgotten, and say in which batches the others are now. All of it, or nothing.
+
+    Raises:
+        TransientError: one was sealed since it was read.
+    """
     ids = [upload.id for upload in found]
     with ledger.writing() as connection:
+        if [(each.state, each.batch) for each in read_by_id(connection, ids)] != [(u.state, u.batch) for u in found]:
+            raise TransientError("the uploads to forget have changed since they were read: run it again")
         # Each row is its own: a key must stay the only one of its kind.
         steps = [Step(id_, State.FORGOTTEN, NOTE, _emptied(id_)) for id_ in ids]
         for chunk in chunks(ids):
@@ -157,14 +167,19 @@ def _move(connection: Connection, moved: Moved, person: str, now: datetime) -> N
     known = connection.execute(select(batches).where(batches.c.id == moved.old)).first()
     if known is None:
         return  # it was moved before
-    inside = connection.execute(select(uploads.c.id, uploads.c.state).where(uploads.c.batch == moved.old)).all()
+    inside = _inside(connection, moved.old)
     if moved.new is not None and connection.execute(select(batches).where(batches.c.id == moved.new)).first() is None:
         row = {"id": moved.new, "sealed_at": known.sealed_at, "images": moved.images}
         connection.execute(insert(batches).values(**row, revision=moved.revision, versioned_at=now))
     connection.execute(sql_update(uploads).where(uploads.c.batch == moved.old).values(batch=moved.new))
     connection.execute(delete(batches).where(batches.c.id == moved.old))
     note = f"batch {moved.old} became {moved.new or 'nothing'}, in revision {moved.revision}: images were forgotten"
-    record(connection, [(row.id, State(row.state), note) for row in inside], person, now)
+    record(connection, [(id_, state, note) for id_, state in inside], person, now)
+
+
+def _inside(connection: Connection, batch: str) -> list[tuple[int, State]]:
+    query = select(uploads.c.id, uploads.c.state).where(uploads.c.batch == batch)
+    return [(row.id, State(row.state)) for row in connection.execute(query)]
 
 
 def _named(connection: Connection, whose: Whose) -> set[int]:
