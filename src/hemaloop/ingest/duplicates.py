@@ -8,7 +8,8 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, text
+from numpy.typing import NDArray
+from sqlalchemy import Connection, CursorResult, and_, bindparam, delete, insert, select, text
 
 from hemaloop.imaging.fingerprint import BANDS, BITS, FINE_BITS, bands, distance, distances, flips, numbers
 from hemaloop.ingest.ledger import chunks
@@ -120,9 +121,11 @@ def _same_bytes(connection: Connection, pictures: Sequence[Picture]) -> dict[str
     """SHA-256 -> the oldest kept upload with it."""
     found: dict[str, int] = {}
     for chunk in chunks(sorted({picture.sha256 for picture in pictures})):
-        query = select(uploads.c.sha256, func.min(uploads.c.id)).group_by(uploads.c.sha256)
-        rows = connection.execute(query.where(uploads.c.sha256.in_(chunk), uploads.c.state.in_(_KEPT)))
-        found |= {row[0]: row[1] for row in rows}
+        # Asked for the state as well, a database may walk everything that is in it.
+        query = select(uploads.c.sha256, uploads.c.id, uploads.c.state).where(uploads.c.sha256.in_(chunk))
+        for sha256, id_, state in connection.execute(query.order_by(uploads.c.id.desc())):
+            if state in _KEPT:
+                found[sha256] = id_
     return found
 
 
@@ -148,12 +151,18 @@ def _candidates(connection: Connection, pictures: Sequence[Picture], bits: int) 
         if not changes:
             continue
         asked = {"band": band, "flips": json.dumps(changes), "found": json.dumps(cut[:, band].tolist())}
-        rows = connection.execute(_LOOK_UP[connection.dialect.name], asked)
-        table = np.fromiter(chain.from_iterable(rows), np.int64).reshape(-1, 3)
-        apart = distances(hashes[table[:, 0]], table[:, 2].view(np.uint64) if table.size else hashes[:0])
+        table = _rows(connection.execute(_LOOK_UP[connection.dialect.name], asked))
+        apart = distances(hashes[table[:, 0]], table[:, 2].astype(np.uint64))
         for place in np.flatnonzero(apart <= bits):
             found.add((pictures[table[place, 0]], int(apart[place]), int(table[place, 1])))
     return found
+
+
+def _rows(result: CursorResult[Any]) -> NDArray[np.int64]:
+    """The driver's own rows: there are many, and they are nothing but three numbers each."""
+    assert result.cursor is not None
+    with result:
+        return np.fromiter(chain.from_iterable(result.cursor.fetchall()), np.int64).reshape(-1, 3)
 
 
 def _near_before(pictures: Sequence[Picture], bits: int) -> defaultdict[int, list[tuple[int, int]]]:
@@ -177,8 +186,9 @@ def _fine_hashes(connection: Connection, ids: Iterable[int]) -> dict[int, str]:
     """Of those that are still kept: one may have been forgotten, or have vanished, since it was remembered."""
     found: dict[int, str] = {}
     for chunk in chunks(sorted(ids)):
-        query = select(uploads.c.id, uploads.c.measures).where(uploads.c.id.in_(chunk), uploads.c.state.in_(_KEPT))
-        for id_, measures in connection.execute(query):
+        query = select(uploads.c.id, uploads.c.state, uploads.c.measures).where(uploads.c.id.in_(chunk))
+        for id_, state, measures in connection.execute(query):
             known: dict[str, Any] = json.loads(measures) if measures else {}
-            found[id_] = known.get("phash_fine", "")
+            if state in _KEPT:
+                found[id_] = known.get("phash_fine", "")
     return found
