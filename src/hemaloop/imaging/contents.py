@@ -13,7 +13,7 @@ ANIMATED = "animated"  # several pictures, of which only the first would be look
 POLYGLOT = "polyglot"  # another file in it or behind it
 
 LARGEST_PIXELS = 36_000_000  # a square of the longest side that params.yaml accepts
-LARGEST_DECODED = 150_000_000  # bytes that a decoder holds at once, however few the pixels
+LARGEST_DECODED = 180_000_000  # bytes that a decoder holds at once, however few the pixels
 MOST_PARTS = 10_000  # segments or chunks; a camera writes some tens, a PNG of 32 MiB some thousands
 LARGEST_TEXT = 8_000_000  # bytes of a text or colour profile, inflated
 
@@ -35,4 +35,4 @@ class Container:
     quality: int = 0  # of a JPEG, 1 to 100
     frames: int = 0  # pictures in it
     after_end: int = 0  # bytes behind the end of the image
-    decoded: int = 0  # bytes that a decoder holds at once, but for the picture itself
+    decoded: int = 0  # bytes that a decoder holds at once

@@ -4,6 +4,7 @@ Sources: ITU-T T.81 (JPEG) annex B; CIPA DC-007 (multi-picture format) for MPF; 
 """
 
 import re
+import struct
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,8 @@ _XMP = (b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\
 _FILL = re.compile(rb"\xff+")
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7]", re.DOTALL)  # inside, 0xFF is followed by 0 or a restart
 _BY_LINE = re.compile(rb"\x1c\x02[\x50\x76\x7a]\x00(?P<size>.)", re.DOTALL)  # by-line, contact, writer
-_MOST_SCANS = 40  # a progressive camera image has about 10; each costs a pass over the whole picture
+_MOST_SCANS = 40  # a progressive camera image has about 10 ...
+_MOST_PASSED = 500_000_000  # pixels ... and each scan is a pass over all of them: a second
 _MOST_EXIF = 8
 
 # ITU-T T.81 table K.1, in the order of the file: what every common encoder scales by its quality.
@@ -70,6 +72,11 @@ def split(data: bytes) -> tuple[list[Segment], str]:
     return found, BOMB
 
 
+def pack(marker: int, body: bytes) -> bytes:
+    """A segment's bytes; a body of at most 65,533."""
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
 _NO_LENGTH, _NO_END = -1, -2
 
 
@@ -105,7 +112,7 @@ def read(data: bytes) -> Container:
     if found.problem:
         return found
     scans = sum(segment.marker == SCAN for segment in segments)
-    if scans > _MOST_SCANS or len(exif) > _MOST_EXIF:
+    if scans > _MOST_SCANS or scans * found.width * found.height > _MOST_PASSED or len(exif) > _MOST_EXIF:
         return replace(found, problem=BOMB, note=f"{scans} scans, {len(exif)} EXIF structures: no camera writes that")
     if pictures > 1:
         return replace(found, problem=ANIMATED, note=f"{pictures} pictures in one file (MPF): send one picture")
@@ -121,8 +128,11 @@ def _with_frame(data: bytes, segments: Sequence[Segment], found: Container) -> C
         return replace(found, problem=found.problem or UNDECODABLE)
     height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
     found = replace(found, width=width, height=height, channels=body[5], bit_depth=body[0])
-    if len(frames) > 1:
-        return replace(found, problem=found.problem or UNDECODABLE, note="two frames")
+    if len(frames) > 1 or body[5] not in (1, 3) or body[0] != 8:
+        note = (
+            f"{len(frames)} frame headers, {body[5]} channels of {body[0]} bits: wanted one, grey or YCbCr, of 8 bits"
+        )
+        return replace(found, problem=found.problem or UNDECODABLE, note=note)
     tables = [data[s.body + 2 : s.end] for s in segments if s.marker == _TABLES]
     buffered = sum(s.marker == SCAN for s in segments) > 1 or frames[0].marker not in (0xC0, 0xC1)
     return replace(found, quality=quality(tables, body[8]), decoded=_coefficients(body) if buffered else 0)

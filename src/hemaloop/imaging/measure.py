@@ -18,7 +18,7 @@ from hemaloop.imaging.fingerprint import fingerprints
 
 Grey = NDArray[np.uint8]
 
-_COMMON_SIDE = 240  # px, the shorter side at which focus is measured; a JPEG is decoded no smaller
+_COMMON_SIDE = 240  # px, the shorter side at which focus is measured; nothing is measured smaller
 _EVERY = 4  # px; the background's colour is told by every fourth pixel in each direction
 _STAINED_DENSITY = 0.1  # optical density above the background's, in green, where every stain absorbs
 _NOISE = 0.5  # squared grey levels; keeps the focus of an even field finite
@@ -54,9 +54,12 @@ class Measures:
 def measure(data: bytes) -> Measures:
     """Measure an encoded image. Never raises on its content: what is wrong is in `problem`."""
     found = read_container(data)
-    image, problem = decode_pixels(data, found, _shrink(found))
+    shrink = _shrink(found)
+    image, problem = decode_pixels(data, found, shrink if found.format == "jpeg" else 1)
     if image is None:
         return _measures(data, found, problem)
+    if found.format == "png" and shrink > 1:
+        image = _shrunk(image, shrink)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     levels, green = _histogram(grey, 0), _histogram(image, 1)
     background = _background(green)
@@ -171,9 +174,16 @@ def _stained(background: int) -> int:
 
 
 def _shrink(found: Container) -> int:
-    """By how much a JPEG is decoded smaller. A PNG's decoder cannot, and would leave pixels out."""
-    shorter = min(found.width, found.height) if found.format == "jpeg" else 0
+    """By how much an image is measured smaller: to no less than the common scale."""
+    shorter = min(found.width, found.height)
     return next((part for part in (8, 4, 2) if shorter >= part * _COMMON_SIDE), 1)
+
+
+def _shrunk(image: Image, shrink: int) -> Image:
+    """As a JPEG's decoder does it by itself; a PNG's would leave pixels out."""
+    size = (image.shape[1] // shrink, image.shape[0] // shrink)
+    small: Image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return small
 
 
 def _at_common_scale(grey: Grey) -> Grey:

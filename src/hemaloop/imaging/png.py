@@ -3,6 +3,7 @@
 Sources: ISO/IEC 15948 (PNG), third edition: clauses 5 (chunks), 8 (interlacing) and 11 (chunks' contents, APNG's too).
 """
 
+import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,9 +29,10 @@ _PALETTE = 3
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
 _XMP = b"XML:com.adobe.xmp\0"
 _AUTHOR = b"Author\0"
+_COPIES = 2  # of the picture, that OpenCV's decoder holds
 _PIECE = 1 << 16  # bytes inflated at once: at most about a thousand times as many come out
 # (first column, first row, columns apart, rows apart) of each pass, clause 8.2
-_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ def split(data: bytes) -> tuple[list[Chunk], str]:
     return found, BOMB
 
 
+def pack(kind: bytes, body: bytes) -> bytes:
+    """A chunk's bytes, with its checksum."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
 def read(data: bytes) -> Container:
     """What a PNG says of itself."""
     chunks, problem = split(data)
@@ -81,14 +88,14 @@ def _examined(
     data: bytes, chunks: Sequence[Chunk], texts: Sequence[tuple[bytes, bytes]], found: Container
 ) -> Container:
     header = data[chunks[0].body : chunks[0].end - 4] if chunks and chunks[0].kind == b"IHDR" else b""
-    if len(header) != 13 or header[9] not in _CHANNELS:
+    if len(header) != 13 or header[9] not in _CHANNELS or sum(chunk.kind == b"IHDR" for chunk in chunks) > 1:
         return replace(found, problem=found.problem or UNDECODABLE)
     width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
     depth, colour, interlaced = header[8], header[9], header[12] == 1
     found = replace(found, width=width, height=height, channels=_channels(colour), bit_depth=depth)
     raw = raw_bytes(width, height, depth * _CHANNELS[colour], interlaced)
-    found = replace(found, decoded=raw)
-    if found.problem or width * height > LARGEST_PIXELS or raw > LARGEST_DECODED:
+    found = replace(found, decoded=max(raw, _COPIES * 3 * width * height))
+    if found.problem or not 0 < width * height <= LARGEST_PIXELS or found.decoded > LARGEST_DECODED:
         return found
     if any(_inflates_beyond(kind, body) for kind, body in texts):
         return replace(found, problem=BOMB, note=f"a text or profile of more than {LARGEST_TEXT:,} bytes")
@@ -110,7 +117,7 @@ def raw_bytes(width: int, height: int, bits: int, interlaced: bool) -> int:
     if not interlaced:
         return height * (1 + (width * bits + 7) // 8)
     total = 0
-    for left, top, across, down in _ADAM7:
+    for left, top, across, down in ADAM7:
         columns, rows = max(0, -(-(width - left) // across)), max(0, -(-(height - top) // down))
         total += rows * (1 + (columns * bits + 7) // 8) if columns else 0
     return total

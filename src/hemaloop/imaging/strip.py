@@ -5,7 +5,6 @@ Colour profiles stay, since colours are what a stain is told by.
 """
 
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
 
 from hemaloop.errors import DataError
@@ -57,7 +56,7 @@ def _strip_jpeg(data: bytes) -> Iterator[bytes]:
     yield jpeg.START[:2]
     exif = [data[s.body + 2 : s.end].removeprefix(jpeg.EXIF) for s in segments if _is_exif(data, s)]
     if minimal := _orientation(exif):
-        yield _segment(0xE1, jpeg.EXIF + minimal)
+        yield jpeg.pack(0xE1, jpeg.EXIF + minimal)
     for segment in segments:
         if segment.marker in _SHOWN_SEGMENTS:
             yield b"\xff" + data[segment.body - 1 : segment.end]  # without fill bytes
@@ -68,18 +67,14 @@ def _strip_jpeg(data: bytes) -> Iterator[bytes]:
 def _about_colours(marker: int, body: bytes) -> bytes:
     """What an application's segment says of how colours are to be read, without thumbnails and additions."""
     if marker == 0xE0 and body.startswith(b"JFIF\0") and len(body) >= 14:
-        return _segment(marker, body[:12] + b"\0\0")
+        return jpeg.pack(marker, body[:12] + b"\0\0")
     if marker == 0xEE and body.startswith(b"Adobe") and len(body) >= 12:
-        return _segment(marker, body[:12])
-    return _segment(marker, body) if marker == 0xE2 and body.startswith(b"ICC_PROFILE\0") else b""
+        return jpeg.pack(marker, body[:12])
+    return jpeg.pack(marker, body) if marker == 0xE2 and body.startswith(b"ICC_PROFILE\0") else b""
 
 
 def _is_exif(data: bytes, segment: jpeg.Segment) -> bool:
     return segment.marker == 0xE1 and data.startswith(jpeg.EXIF, segment.body + 2)
-
-
-def _segment(marker: int, body: bytes) -> bytes:
-    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
 
 
 def _strip_png(data: bytes) -> Iterator[bytes]:
@@ -92,8 +87,7 @@ def _strip_png(data: bytes) -> Iterator[bytes]:
         if chunk.kind in _SHOWN_CHUNKS:
             yield data[chunk.start : chunk.end]
         if chunk.kind == b"IHDR" and minimal:
-            checksum = zlib.crc32(b"eXIf" + minimal)
-            yield struct.pack(">I", len(minimal)) + b"eXIf" + minimal + struct.pack(">I", checksum)
+            yield png.pack(b"eXIf", minimal)
 
 
 def _orientation(exif: Iterable[bytes]) -> bytes:
