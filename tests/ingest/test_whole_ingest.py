@@ -38,20 +38,25 @@ def upload_everything(bucket: Bucket) -> dict[str, str]:
 
 def check_artifacts(docs: str, refused: int) -> None:
     """The page of this very round is linked, and the pictures of what was refused are in the table; until they go."""
-    from prefect.artifacts import Artifact
-
     from flows.ingest_artifacts import REFUSED, remove_pictures
 
-    link, table = (Artifact.get(key) for key in ("data-docs", REFUSED))
-    assert link
-    assert table
-    page = str(link.data).split("](")[1].rstrip(")")
+    found = artifacts()
+    link, table = found["data-docs"], found[REFUSED]
+    page = link.split("](")[1].rstrip(")")
     assert page.startswith(f"{docs}/validations/uploads/")
     assert Path(page.removeprefix("file://")).is_file()
-    assert str(table.data).startswith(f"# {refused} of ")
-    assert str(table.data).count("](data:image/jpeg;base64,") == 6
+    assert table.startswith(f"# {refused} of ")
+    assert table.count("](data:image/jpeg;base64,") == 6
     assert remove_pictures(datetime.min.replace(tzinfo=UTC), ["uploads/pi-1/2026/11/20/dark.jpg"]) == 1
-    assert Artifact.get(REFUSED) is None
+    assert REFUSED not in artifacts()
+
+
+def artifacts() -> dict[str, str]:
+    """The newest of each key."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        return {str(found.key): str(found.data) for found in reversed(client.read_artifacts())}
 
 
 def only_copy(bucket: Bucket, key: str) -> bytes:
@@ -69,6 +74,7 @@ def test_every_upload_ends_where_it_belongs_and_a_second_run_changes_nothing(
     prefect_harness: None, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.ingest import ingest
+    from flows.reconcile import reconcile
 
     origin = make_origin(tmp_path)
     variables = environment(tmp_path / "home", bucket, origin)
@@ -105,3 +111,9 @@ def test_every_upload_ends_where_it_belongs_and_a_second_run_changes_nothing(
     before = commits(origin), {stored.key: stored.modified for stored in bucket.list("")}, ledger.counts()
     assert ingest(params, keys=[again])["discovered"] == 0
     assert (commits(origin), {stored.key: stored.modified for stored in bucket.list("")}, ledger.counts()) == before
+
+    bucket.write("uploads/pi-1/1970/01/01/wrong-clock.jpg", picture(20))
+    assert ingest(params)["discovered"] == 0
+    assert {name: reconcile(params)[name] for name in ("entered", "missed", "lists")} == {
+        "entered": 1, "missed": 1, "lists": 1,
+    }  # fmt: skip
