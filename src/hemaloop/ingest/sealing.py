@@ -32,8 +32,8 @@ def seal(ledger: Ledger, limit: int, identify: Identify, actor: str, now: dateti
             return None
     with ledger.writing() as connection:
         accepted = _accepted(connection, limit)
-        images = read_by_id(connection, accepted)
-        links = read_by_id(connection, _loose_links(connection, limit, accepted))
+        images = read_by_id(connection, accepted, measures=False)
+        links = read_by_id(connection, _loose_links(connection, limit, accepted), measures=False)
         if not images and not links:
             return None
         id_ = identify(images, links)
@@ -177,7 +177,7 @@ def _note_all(
 
 
 def _read(ledger: Ledger, batch: str) -> SealedBatch:
-    query = selected().where(uploads.c.batch == batch).order_by(uploads.c.key, uploads.c.id)
+    query = selected(measures=False).where(uploads.c.batch == batch).order_by(uploads.c.key, uploads.c.id)
     with ledger.reading() as connection:
         found = read_uploads(connection, query)
     links = tuple(upload for upload in found if upload.state is State.DUPLICATE)
