@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import ingesting, measuring, starting
+from bench import finding, ingesting, measuring, starting
 from bench.ratio import Ratio
 
 RESULTS = Path(".bench/results.json")
@@ -17,7 +17,7 @@ RESULTS = Path(".bench/results.json")
 def main() -> None:
     console = Console()
     ratios: list[Ratio] = []
-    for part in (starting, measuring, ingesting):
+    for part in (starting, measuring, finding, ingesting):
         with console.status(f"{part.__doc__}"):
             ratios += part.run()
     RESULTS.parent.mkdir(exist_ok=True)
