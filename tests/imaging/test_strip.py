@@ -25,9 +25,9 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def turned(orientation: int, order: str = "<") -> bytes:
+def turned(orientation: int, order: str = "<", kind: int = 3, count: int = 1) -> bytes:
     start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
-    return start + struct.pack(order + "HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0)
+    return start + struct.pack(order + "HHHIHHI", 1, 0x0112, kind, count, orientation, 0, 0)
 
 
 def private(found: bytes) -> str:
@@ -44,7 +44,7 @@ def small(seed: int, kind: str) -> bytes:
 
 texts = st.binary(max_size=60)
 tiffs = st.one_of(
-    st.builds(turned, st.integers(0, 9), st.sampled_from("<>")),
+    st.builds(turned, st.integers(0, 9), st.sampled_from("<>"), st.sampled_from([3, 3, 3, 0, 1, 4]), st.integers(0, 2)),
     st.builds(lambda tag, text: tiff({tag: text}), st.sampled_from([0x013B, 0xC62F, 0x010E]), texts),
     st.just(faults.with_gps(smear())[12:200]),
     st.binary(max_size=40),
@@ -62,7 +62,7 @@ chunks = st.one_of(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data(), st.sampled_from(["jpeg", "progressive", "png"]), st.integers(0, 3), texts)
 def test_nothing_private_is_left_and_no_pixel_changes(data: st.DataObject, kind: str, seed: int, end: bytes) -> None:
     plain = small(seed, kind)

@@ -34,11 +34,16 @@ def find_private(exif: Iterable[bytes], xmp: Iterable[bytes], authors: Iterable[
     return ", ".join(kind for kind in (GPS, SERIAL_NUMBER, NAME) if kind in found)
 
 
-def read_orientation(tiff: bytes) -> int:
-    """1 to 8, as EXIF counts; 1, upright, where it says nothing or nonsense."""
-    found = _first(tiff).get(_ORIENTATION, b"")
-    value = int.from_bytes(found[:2], "little" if tiff[:2] == b"II" else "big")
-    return value if 1 <= value <= 8 else 1
+def read_orientation(tiff: bytes) -> int | None:
+    """What it says of the orientation, 1 to 8, as OpenCV reads it: whatever the type; nonsense is 1; None: nothing."""
+    reader = _reader(tiff)
+    if reader is None:
+        return None
+    for entry in reader.entries(reader.number(4, 4)):
+        if reader.number(entry, 2) == _ORIENTATION:
+            value = reader.number(entry + 8, 2)
+            return value if 1 <= value <= 8 else 1
+    return None
 
 
 def count_pictures(tiff: bytes) -> int:
@@ -47,17 +52,21 @@ def count_pictures(tiff: bytes) -> int:
     return max(1, int.from_bytes(found, "little" if tiff[:2] == b"II" else "big"))
 
 
+def _reader(tiff: bytes) -> "_Tiff | None":
+    return _Tiff(tiff, tiff[:2] == b"II") if tiff[:2] in (b"II", b"MM") else None
+
+
 def _first(tiff: bytes) -> dict[int, bytes]:
     """The first directory's entries; none of what is no TIFF structure."""
-    if tiff[:2] not in (b"II", b"MM"):
-        return {}
-    reader = _Tiff(tiff, tiff[:2] == b"II")
-    return dict(reader.directory(reader.number(4, 4)))
+    reader = _reader(tiff)
+    return dict(reader.directory(reader.number(4, 4))) if reader else {}
 
 
 def _in_tiff(tiff: bytes) -> Iterator[str]:
-    first = _first(tiff)
-    reader = _Tiff(tiff, tiff[:2] == b"II")
+    reader = _reader(tiff)
+    if reader is None:
+        return
+    first = dict(reader.directory(reader.number(4, 4)))
     camera = dict(reader.directory(reader.pointed(first.get(_EXIF_POINTER, b""))))
     place = dict(reader.directory(reader.pointed(first.get(_GPS_POINTER, b""))))
     if any(tag != _GPS_VERSION and _says_something(value) for tag, value in place.items()):
@@ -89,12 +98,17 @@ class _Tiff:
 
     def directory(self, at: int) -> Iterator[tuple[int, bytes]]:
         """(tag, value) of each entry of the directory at `at`; none for offset 0."""
+        for entry in self.entries(at):
+            size = self.number(entry + 4, 4) * _TYPE_BYTES.get(self.number(entry + 2, 2), 0)
+            start = entry + 8 if size <= 4 else self.number(entry + 8, 4)
+            yield self.number(entry, 2), self._data[start : start + min(size, _MOST_BYTES)]
+
+    def entries(self, at: int) -> Iterator[int]:
+        """Where each entry of the directory at `at` begins."""
         if not 8 <= at <= len(self._data) - 2:
             return
         for index in range(min(self.number(at, 2), _MOST_ENTRIES)):
             entry = at + 2 + 12 * index
             if entry + 12 > len(self._data):
                 return
-            size = self.number(entry + 4, 4) * _TYPE_BYTES.get(self.number(entry + 2, 2), 0)
-            start = entry + 8 if size <= 4 else self.number(entry + 8, 4)
-            yield self.number(entry, 2), self._data[start : start + min(size, _MOST_BYTES)]
+            yield entry

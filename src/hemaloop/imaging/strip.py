@@ -81,7 +81,9 @@ def _strip_png(data: bytes) -> Iterator[bytes]:
     chunks, problem = png.split(data)
     if problem:
         raise DataError(f"the PNG is {problem}: its metadata cannot be removed")
-    minimal = _orientation(data[chunk.body : chunk.end - 4] for chunk in chunks if chunk.kind == b"eXIf")
+    exif = [data[chunk.body : chunk.end - 4] for chunk in chunks if chunk.kind == b"eXIf"]
+    # libpng keeps the first that begins as a TIFF does, and drops all others.
+    minimal = _orientation([tiff for tiff in exif if tiff.startswith((b"II*\0", b"MM\0*"))][:1])
     yield png.START
     for chunk in chunks:
         if chunk.kind in _SHOWN_CHUNKS:
@@ -91,8 +93,8 @@ def _strip_png(data: bytes) -> Iterator[bytes]:
 
 
 def _orientation(exif: Iterable[bytes]) -> bytes:
-    """A TIFF structure that says the orientation alone; b"" for an upright picture. Decoders believe the first."""
-    turned = next((read_orientation(tiff) for tiff in exif), _UPRIGHT)
+    """A TIFF structure that says the orientation alone; b"" for an upright picture. The first that says it counts."""
+    turned = next((said for said in map(read_orientation, exif) if said is not None), _UPRIGHT)
     if turned == _UPRIGHT:
         return b""
     return b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, turned, 0, 0)
