@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
     FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
@@ -25,9 +27,8 @@ WOKEN = "woken"  # the deployment of ingest that the trigger runs
 TIMEOUT_SECONDS = 10.0
 HOW_TO_START = "`prefect server start`, then `prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api`"
 
-_NOT_BEGUN = FlowRunFilter(
-    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING]))
-)
+# A run that has not begun after so long may never: its worker died. Then another one is asked for.
+LONGEST_WAIT = timedelta(minutes=10)
 
 
 def trigger(bucket: str) -> DeploymentEventTrigger:
@@ -67,8 +68,13 @@ def waiting() -> int:
 
 def _waiting(client: SyncPrefectClient) -> int:
     deployment = client.read_deployment_by_name(f"ingest/{WOKEN}").id
+    since = {"after_": datetime.now(UTC) - LONGEST_WAIT}  # Prefect's own type of time depends on the Python
+    not_begun = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING])),
+        expected_start_time=FlowRunFilterExpectedStartTime.model_validate(since),
+    )
     return client.count_flow_runs(
-        flow_run_filter=_NOT_BEGUN, deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+        flow_run_filter=not_begun, deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
     )
 
 

@@ -1,23 +1,32 @@
-"""`hemaloop deploy` on a real Prefect server: a scheduled ingest takes up an upload, and it is versioned."""
+"""`hemaloop deploy` on a real Prefect server: a schedule and a notification each take up an upload, to its revision."""
 
 import hashlib
-import os
+import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 import yaml
 
 from flows.serve import POOL, Retrain, Schedules, plan
+from flows.wake import WOKEN, waiting, wake
 from hemaloop.demo import origin, servers
+from hemaloop.embedded import Server, environment, free_port
+from hemaloop.errors import ConfigError, TransientError
 from hemaloop.imaging.decode import encode_jpeg
 from hemaloop.imaging.smear import Slide, draw
 from hemaloop.ingest.ledger import Ledger
+from hemaloop.ingest.records import Upload
 from hemaloop.ingest.states import State
 from hemaloop.protocol.documents import encode
 from hemaloop.protocol.keys import UploadKey, sidecar_key
@@ -35,68 +44,180 @@ def test_retraining_has_a_night_and_a_threshold() -> None:
     assert {entrypoint.split(":")[1] for entrypoint in schedules} == FLOWS
 
 
-def environment(tmp_path: Path, bucket: Bucket) -> dict[str, str]:
-    home = tmp_path / "home"
+@dataclass(frozen=True)
+class Site:
+    """An installation with everything running: a bucket, a repository, Prefect, a worker, a watch."""
+
+    home: Path
+    bucket: Bucket
+    origin: Path
+    prefect: str  # address of its API
+    watch: int  # port
+    deployed: str  # what `hemaloop deploy` said
+
+    def upload(self, name: str, day: datetime) -> str:
+        image = encode_jpeg(draw("neutrophil", Slide.of(len(name)), len(name)))
+        key = str(UploadKey("pi-1", day.date(), name))
+        self.bucket.write(key, image)
+        said = Sidecar(hashlib.sha256(image).hexdigest(), "pi-1", day, slide=f"slide-{name}")
+        self.bucket.write(sidecar_key(key), encode(said))
+        return key
+
+    def notify(self, *keys: str) -> int:
+        """What a store says: with the same key twice, and the sidecar's before the image's."""
+        names = [*map(sidecar_key, keys), *keys, *keys]
+        records = [
+            {
+                "eventName": "s3:ObjectCreated:Put",
+                "s3": {"bucket": {"name": self.bucket.url.removeprefix("s3://")}, "object": {"key": quote_plus(name)}},
+            }
+            for name in names
+        ]
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.watch}/notifications",
+            json.dumps({"Records": records}).encode(),
+            {"Authorization": f"Bearer {TOKEN}"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+
+    def versioned(self, key: str) -> Upload:
+        """The upload, once a run has taken it all the way."""
+        ledger = Ledger(f"sqlite:///{self.home}/ledger.db")
+        return until(
+            lambda: next((t.upload for t in ledger.history(key) if t.upload.state == State.VERSIONED), None), self
+        )
+
+
+TOKEN = "a-shared-secret"
+
+
+@pytest.fixture(scope="module")
+def site(bucket_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    home = folder / "home"
     home.mkdir()
-    return servers.prefect_environment(home) | {
+    bucket = Bucket(f"s3://test-{uuid.uuid4().hex[:12]}")
+    bucket.create()
+    port = free_port()
+    variables = servers.prefect_environment(home) | {
         "HEMALOOP_HOME": str(home),
         "HEMALOOP_BUCKET": bucket.url,
-        "HEMALOOP_REPOSITORY": str(tmp_path / "origin.git"),
+        "HEMALOOP_REPOSITORY": str(folder / "origin.git"),
+        "HEMALOOP_WATCH_TOKEN": TOKEN,
+        "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "2",
     }
+    origin.create(folder / "origin.git")
+    params = yaml.safe_load((origin.ROOT / "params.yaml").read_text())
+    seldom = {name: 86_400 for name in params["schedules"] if name.endswith("_seconds")}
+    params["schedules"] |= seldom | {"ingest_seconds": 15}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    hemaloop = [sys.executable, "-m", "hemaloop.cli"]
+    with environment(variables), servers.prefect_server(home):
+        deploy = [*hemaloop, "deploy", "--params", str(folder / "params.yaml")]
+        told = subprocess.run(deploy, check=True, capture_output=True, text=True).stdout
+        with (
+            process(folder / "worker.log", sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL),
+            process(folder / "watch.log", *hemaloop, "watch", "--port", str(port)),
+        ):
+            yield Site(home, bucket, folder / "origin.git", variables["PREFECT_API_URL"], port, told)
 
 
 @contextmanager
-def worker(folder: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL]
-    with (folder / "worker.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+def process(log: Path, *command: str) -> Iterator[None]:
+    with log.open("wb") as output:
+        started = subprocess.Popen(command, stdout=output, stderr=output, cwd=log.parent)
     try:
         yield
     finally:
-        process.terminate()
-        process.wait(timeout=60)
+        started.terminate()
+        started.wait(timeout=60)
 
 
-def upload(bucket: Bucket) -> str:
-    image = encode_jpeg(draw("neutrophil", Slide.of(1), 1))
-    now = datetime.now(UTC)
-    key = str(UploadKey("pi-1", now.date(), "field-1"))
-    bucket.write(key, image)
-    bucket.write(sidecar_key(key), encode(Sidecar(hashlib.sha256(image).hexdigest(), "pi-1", now, slide="s-1")))
-    return key
+def until(find: Callable[[], Any], site: Site) -> Any:
+    """What `find` finds, once it does."""
+    deadline = time.monotonic() + 240
+    while not (found := find()):
+        if time.monotonic() > deadline:
+            logs = [(site.home.parent / name).read_text()[-3000:] for name in ("worker.log", "watch.log")]
+            raise AssertionError("\n".join(["not within 240 s", *logs]))
+        time.sleep(0.5)
+    return found
+
+
+@contextmanager
+def prefect_at(address: str | None) -> Iterator[None]:
+    """This process read Prefect's settings before there was a server."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: address}):
+        yield
+
+
+def woken_runs(site: Site) -> list[Any]:
+    """Flow runs that the trigger made, oldest first."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    woken = DeploymentFilter(name=DeploymentFilterName(any_=[WOKEN]))
+    with prefect_at(site.prefect), get_client(sync_client=True) as client:
+        return client.read_flow_runs(deployment_filter=woken, sort=FlowRunSort.EXPECTED_START_TIME_ASC)
 
 
 @pytest.mark.slow
-def test_a_scheduled_ingest_versions_an_upload(tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in environment(tmp_path, bucket).items():
-        monkeypatch.setenv(name, value)
-    origin.create(tmp_path / "origin.git")
-    params = yaml.safe_load((origin.ROOT / "params.yaml").read_text())
-    params["schedules"] |= {"ingest_seconds": 5}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    home = Path(os.environ["HEMALOOP_HOME"])
-    key = upload(bucket)
-    with servers.prefect_server(home):
-        told = subprocess.run(
-            [sys.executable, "-m", "hemaloop.cli", "deploy", "--params", str(tmp_path / "params.yaml")],
-            check=True, capture_output=True, text=True,
-        ).stdout  # fmt: skip
-        assert {line.split()[0] for line in told.splitlines() if " every " in line or " cron " in line} == FLOWS
-        with worker(tmp_path):
-            trace = wait_until_versioned(home, key)
-    origin_ = str(tmp_path / "origin.git")
-    git = ["git", "-C", origin_, "log", "-1", "--format=%H", f"--grep=^Batch: {trace.batch}$", "main"]
+def test_a_scheduled_ingest_versions_an_upload(site: Site) -> None:
+    assert {line.split()[0] for line in site.deployed.splitlines() if " every " in line or " cron " in line} == FLOWS
+    upload = site.versioned(site.upload("a", datetime.now(UTC)))
+    git = ["git", "-C", str(site.origin), "log", "-1", "--format=%H", f"--grep=^Batch: {upload.batch}$", "main"]
     commit = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
-    assert trace.revision == commit
+    assert upload.revision == commit
 
 
-def wait_until_versioned(home: Path, key: str):  # type: ignore[no-untyped-def]
-    """The upload, once a scheduled run has taken it all the way."""
-    ledger = Ledger(f"sqlite:///{home}/ledger.db")
-    deadline = time.monotonic() + 240
-    while time.monotonic() < deadline:
-        traces = ledger.history(key)
-        if traces and traces[0].upload.state == State.VERSIONED:
-            return traces[0].upload
-        time.sleep(1)
-    raise AssertionError(f"{key} was not versioned: {traces}; {(home.parent / 'worker.log').read_text()[-3000:]}")
+@contextmanager
+def schedule_paused(site: Site) -> Iterator[None]:
+    """No polls meanwhile: they would only take the processor."""
+    from prefect.client.orchestration import get_client
+
+    with prefect_at(site.prefect), get_client(sync_client=True) as client:
+        scheduled = client.read_deployment_by_name("ingest/scheduled").id
+        client.pause_deployment(scheduled)
+        try:
+            yield
+        finally:
+            client.resume_deployment(scheduled)
+
+
+@pytest.mark.slow
+def test_a_notification_wakes_ingest_where_no_poll_looks_and_one_while_it_runs_is_not_lost(site: Site) -> None:
+    """Both days are long past: the hints alone lead there."""
+    first = site.upload("bb", datetime(2021, 3, 4, 5, tzinfo=UTC))
+    until(lambda: is_listening(site), site)
+    with schedule_paused(site):
+        assert site.notify(first) == 200
+        until(lambda: woken_runs(site), site)
+        second = site.upload("ccc", datetime(2022, 3, 4, 5, tzinfo=UTC))
+        assert site.notify(second) == 200
+        assert site.versioned(first).batch
+        runs = until(lambda: woken_runs(site)[1:] and woken_runs(site), site)
+    assert [run.parameters["keys"] for run in runs] == [[first], [second]]
+    assert not any(run.state.is_cancelled() for run in runs)
+
+
+def is_listening(site: Site) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{site.watch}/health", timeout=10) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_a_prefect_that_is_away_or_was_never_told_is_said(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    with prefect_at(f"http://127.0.0.1:{free_port()}/api"), pytest.raises(TransientError, match="away"):
+        wake("b", ("uploads/pi-1/2026/01/31/a.jpg",))
+    with prefect_at(None), pytest.raises(ConfigError, match="prefect server start"):
+        waiting()
+    monkeypatch.setattr("flows.wake.WOKEN", "never-deployed")
+    with prefect_at(site.prefect), pytest.raises(ConfigError, match="hemaloop deploy"):
+        wake("b", ("uploads/pi-1/2026/01/31/a.jpg",))
