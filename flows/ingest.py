@@ -37,7 +37,9 @@ def ingest(params: str | None = None, keys: list[str] | None = None, dask: str =
             while claimed := tasks.claim(settings, path, owner):
                 path = tasks.find_params(settings, params, newest=True)
                 chunks = plan_chunks(settings, path, claimed, elsewhere=bool(address))
-                found = runner.map(cast(Any, tasks.measure), {"chunk": _whole(chunks)}).result()
+                # Dask would take what is quoted to pieces.
+                mapped = {"chunk": chunks if address else _whole(chunks)}
+                found = runner.map(cast(Any, tasks.measure), mapped).result()
                 measured = [each for chunk in found for each in chunk]
                 judgement = tasks.judge(settings, path, _whole(measured))
                 summary.add_round(tasks.settle(settings, path, _whole(measured), _whole(judgement), owner))
