@@ -221,7 +221,7 @@ def test_a_released_upload_goes_into_the_next_batch_and_its_history_says_who_let
 
 
 def test_a_replaced_object_keeps_both_histories_and_both_quarantined_copies(ledger_url: str) -> None:
-    with small_site(1, ledger_url) as (ledger, bucket):
+    with small_site(0, ledger_url) as (ledger, bucket):
         for content in (b"one", b"two!"):
             bucket.write("uploads/pi-1/2026/11/20/c0.jpg", content)
             enter_all(ledger, bucket)

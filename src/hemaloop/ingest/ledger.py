@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, insert, null, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -85,13 +85,15 @@ class Ledger:
             return tuple(read_uploads(connection, query))
 
 
-def selected() -> Select[Any]:
-    """A query for uploads, as `read_uploads` wants it."""
+def selected(measures: bool = True) -> Select[Any]:
+    """A query for uploads, as `read_uploads` wants it; without their measures, it is several times as quick."""
+    columns = uploads.c if measures else [each for each in uploads.c if each is not uploads.c.measures]
     joined = uploads.outerjoin(_original, uploads.c.original == _original.c.id).outerjoin(
         batches, uploads.c.batch == batches.c.id
     )
     return select(
-        uploads,
+        *columns,
+        *([] if measures else [null().label("measures")]),
         _original.c.key.label("original_key"),
         _original.c.sha256.label("original_sha256"),
         batches.c.revision.label("revision"),
@@ -102,11 +104,12 @@ def read_uploads(connection: Connection, query: Select[Any]) -> list[Upload]:
     return [_upload(row) for row in connection.execute(query)]
 
 
-def read_by_id(connection: Connection, ids: Sequence[int]) -> list[Upload]:
+def read_by_id(connection: Connection, ids: Sequence[int], measures: bool = True) -> list[Upload]:
     """These uploads, in the order of `ids`; each must be there."""
     found: dict[int, Upload] = {}
     for chunk in chunks(ids):
-        found |= {upload.id: upload for upload in read_uploads(connection, selected().where(uploads.c.id.in_(chunk)))}
+        query = selected(measures).where(uploads.c.id.in_(chunk))
+        found |= {upload.id: upload for upload in read_uploads(connection, query)}
     return [found[id_] for id_ in ids]
 
 

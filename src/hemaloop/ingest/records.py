@@ -56,6 +56,8 @@ class Trace:
 
 @dataclass(frozen=True)
 class SealedBatch:
+    """Its uploads are read without their measures."""
+
     id: str
     images: tuple[Upload, ...]
     links: tuple[Upload, ...]  # duplicates of images in this batch or older ones

@@ -62,7 +62,7 @@ uploads = Table(
     Column("original", ForeignKey("uploads.id")),  # of a duplicate
     Column("batch", ForeignKey("batches.id")),
     UniqueConstraint("bucket", "key", "etag"),
-    Index("uploads_by_state", "state", "batch"),
+    Index("uploads_by_state", "state", "batch", "key"),  # what is next, in order of keys, without reading the rest
     Index("uploads_by_sha256", "sha256"),
     Index("uploads_by_batch", "batch"),
     Index("uploads_by_claim", "claimed_by"),

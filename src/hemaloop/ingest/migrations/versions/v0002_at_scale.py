@@ -39,6 +39,8 @@ def _extend_uploads() -> None:
     op.add_column("uploads", sa.Column("stored_key", sa.String))
     op.add_column("uploads", sa.Column("sent_sha256", sa.String))
     op.add_column("uploads", sa.Column("quarantined_at", _TIME))
+    op.drop_index("uploads_by_state", "uploads")
+    op.create_index("uploads_by_state", "uploads", ["state", "batch", "key"])
     op.create_index("uploads_by_patient", "uploads", ["patient"])
     op.create_index("uploads_by_original", "uploads", ["original"])
 
