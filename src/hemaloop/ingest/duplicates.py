@@ -16,8 +16,8 @@ from hemaloop.ingest.ledger import chunks
 from hemaloop.ingest.schema import fingerprints, uploads
 from hemaloop.ingest.states import State
 
-# Of 192 bits: an image encoded, scaled or photographed anew differs in at most 36, two different images that were
-# near each other by chance in 60 or more. Measured on the real images: docs/reference/duplicates.md.
+# Of 192 bits: near images that show the same differ in at most 34, those that are near by chance in 60 or more.
+# Measured on the real images: docs/reference/duplicates.md.
 CONFIRMED_BITS = FINE_BITS // 4
 
 _KEPT = (State.ACCEPTED, State.VERSIONED)
