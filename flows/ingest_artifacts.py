@@ -46,7 +46,7 @@ def markdown(
     lines += [f"To look at: {_plain(line)}\n" for line in judgement.warnings]
     lines += [f"Data Docs: [uploads]({docs}/{judgement.docs}), [devices]({docs}/{judgement.docs_of_devices})", ""]
     if shown:
-        lines += ["| picture | upload | reason | found |", "|---|---|---|---|"]
+        lines += ["| picture | upload |", "|---|---|"]
         lines += [_row(found, judgement, small.get(found.upload)) for found in shown]
     if count > len(shown):
         lines += ["", f"and {count - len(shown)} more: `hemaloop quarantine list`"]
@@ -78,7 +78,7 @@ def _tables() -> Iterator[Artifact]:
 def _row(found: Measured, judgement: Judgement, picture: bytes | None) -> str:
     refusal = judgement.refused[found.upload]
     shown = f"![]({_data_uri(picture)})" if picture else "no picture: it does not decode"
-    return f"| {shown} | {_plain(found.key)} | {refusal.reason} | {_plain(refusal.note)} |"
+    return f"| {shown} | **{refusal.reason}**<br>{_plain(refusal.note)}<br>{_plain(found.key)} |"
 
 
 def _data_uri(jpeg: bytes) -> str:

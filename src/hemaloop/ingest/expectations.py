@@ -67,7 +67,7 @@ def _judge_uploads(
 ) -> dict[int, Refusal]:
     """The first rule that an upload fails is its reason."""
     table = tabulate(measured, thresholds)
-    results = _validate(context, UPLOADS, table, uploads_suite(), ["upload", "device"], run, now)
+    results = _validate(context, UPLOADS, table, uploads_suite(), ["upload", "key"], run, now)
     by_id, rows = {found.upload: found for found in measured}, table.set_index("upload")
     refused: dict[int, Refusal] = {}
     for rule, result in zip(rules(), results, strict=True):
