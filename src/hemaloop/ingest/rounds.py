@@ -100,10 +100,10 @@ def groups(round_: Sequence[Seen], earlier: Sequence[Seen], window: int) -> list
             versioned ones of the same device, since devices and their slides differ more than days do.
     """
     whole = _group(WHOLE, round_, earlier, QUALITIES[:0])
+    of_round, of_before = _by_device(round_), _by_device(earlier)
     found = []
-    for device in sorted({each.device for each in round_} - {""}):
-        mine = [each for each in round_ if each.device == device]
-        older = [each for each in earlier if each.device == device]
+    for device in sorted(of_round.keys() - {""}):
+        mine, older = of_round[device], of_before.get(device, [])
         missing = max(0, window - len(mine))
         found.append(_group(device, [*mine, *older[:missing]], older[missing:], QUALITIES))
     return [whole, *found]
@@ -135,6 +135,13 @@ def before(ledger: Ledger, measured: Sequence[Measured], thresholds: Thresholds)
     """What a round is judged beside. The round itself is among the rows that are read, not settled yet."""
     newest = max((found.upload for found in measured), default=0)
     return recent(ledger, newest, thresholds.reference_images + thresholds.window_images + len(measured))
+
+
+def _by_device(part: Sequence[Seen]) -> dict[str, list[Seen]]:
+    found: dict[str, list[Seen]] = {}
+    for each in part:
+        found.setdefault(each.device, []).append(each)
+    return found
 
 
 def _group(name: str, sample: Sequence[Seen], older: Sequence[Seen], measures: Sequence[str]) -> Group:
