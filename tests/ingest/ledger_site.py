@@ -6,9 +6,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sqlalchemy import select
+
 from hemaloop.imaging.measure import Measures
 from hemaloop.ingest.ledger import Ledger, enter
 from hemaloop.ingest.measuring import Measured
+from hemaloop.ingest.schema import uploads
 from hemaloop.ingest.states import State
 from hemaloop.protocol.keys import UploadKey
 from hemaloop.storage import Bucket
@@ -48,7 +51,8 @@ def measured_as(upload: int, key: str, picture: int, phash: str | None = None) -
     return Measured(upload, key, 10, measures=Measures(10, sha256, "jpeg", "", 200, 200, 3, phash=spread))
 
 
-def everything(ledger: Ledger, bucket: Bucket) -> dict[str, State]:
-    """The state of each object under uploads/ that the ledger knows."""
-    keys = [stored.key for stored in bucket.list("uploads/")]
-    return {key: trace.upload.state for key in keys for trace in ledger.history(key)}
+def everything(ledger: Ledger) -> dict[str, State]:
+    """The state of each object that the ledger knows; of one that was replaced, the last one's."""
+    query = select(uploads.c.key, uploads.c.state).order_by(uploads.c.id)
+    with ledger.reading() as connection:
+        return {key: State(state) for key, state in connection.execute(query)}

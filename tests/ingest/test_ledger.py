@@ -5,11 +5,13 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_site import LATER, NOW, enter_all, everything, measured_as, small_site
+from postgres_server import Postgres
 
 from hemaloop.errors import ConfigError, DataError, HemaloopError, TransientError
 from hemaloop.imaging.measure import Measures
@@ -17,10 +19,12 @@ from hemaloop.ingest.claims import claim, claimant, free_dead_claims, give_back
 from hemaloop.ingest.ledger import Ledger, Step, take
 from hemaloop.ingest.measuring import Measured
 from hemaloop.ingest.quarantine import release
+from hemaloop.ingest.records import Upload
 from hemaloop.ingest.rules import Refusal
 from hemaloop.ingest.sealing import mark_versioned, seal, unversioned
 from hemaloop.ingest.settle import settle
 from hemaloop.ingest.states import State, may_follow
+from hemaloop.protocol.keys import UploadKey
 from hemaloop.storage import Bucket
 
 FINAL = {State.QUARANTINED, State.DUPLICATE, State.VERSIONED}
@@ -37,6 +41,8 @@ def test_a_final_state_is_left_only_out_of_quarantine_and_by_a_person(before: St
         assert after in {State.ACCEPTED, State.DUPLICATE}
 
 
+Event = tuple[Any, ...]  # what happens, and to whom
+Held = tuple[Upload, ...]
 EVENTS = st.one_of(
     st.tuples(st.just("discover")),
     st.tuples(st.just("claim"), st.sampled_from("ab"), st.integers(1, 4), st.booleans()),
@@ -48,29 +54,45 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(events=st.lists(EVENTS, max_size=14))
-def test_whatever_happens_in_whatever_order_nothing_is_lost_or_counted_twice(events: list[tuple]) -> None:  # type: ignore[type-arg]
-    with small_site(images=6) as (ledger, bucket):
-        held: dict[str, tuple] = {"a": (), "b": ()}  # type: ignore[type-arg]
+def test_whatever_happens_in_whatever_order_nothing_is_lost_or_counted_twice(events: list[Event]) -> None:
+    check_events(events)
+
+
+@pytest.mark.slow
+@settings(max_examples=6, deadline=None)
+@given(events=st.lists(EVENTS, min_size=6, max_size=14))
+def test_whatever_happens_on_postgresql_nothing_is_lost_or_counted_twice(
+    postgres: Postgres, events: list[Event]
+) -> None:
+    check_events(events, postgres.new_ledger())
+
+
+def check_events(events: list[Event], url: str | None = None) -> None:
+    with small_site(6, url) as (ledger, bucket):
+        held: dict[str, Held] = {"a": (), "b": ()}
         for event in events:
-            before = everything(ledger, bucket)
+            before = everything(ledger)
             happen(ledger, bucket, held, event)
-            after = everything(ledger, bucket)
+            after = everything(ledger)
             assert before.keys() <= after.keys()
             for key, state in before.items():
                 left = state in FINAL and after[key] is not state
                 assert not left or (event[0] == "release" and state is State.QUARANTINED), (event, key, state)
-        assert sum(ledger.counts().values()) == len(everything(ledger, bucket))
-        kept = [trace.upload for key in everything(ledger, bucket) for trace in ledger.history(key)]
+        assert sum(ledger.counts().values()) == len(everything(ledger))
+        kept = [trace.upload for key in everything(ledger) for trace in ledger.history(key)]
         hashes = [upload.sha256 for upload in kept if upload.state in {State.ACCEPTED, State.VERSIONED}]
         assert len(hashes) == len(set(hashes))
 
 
-def happen(ledger: Ledger, bucket: Bucket, held: dict[str, tuple], event: tuple) -> None:  # type: ignore[type-arg]
+def happen(ledger: Ledger, bucket: Bucket, held: dict[str, Held], event: Event) -> None:
     match event:
         case ("discover",):
+            name = f"c{len(everything(ledger))}"
+            bucket.write(str(UploadKey("pi-1", NOW.date(), name)), name.encode())
             enter_all(ledger, bucket)
+            assert enter_all(ledger, bucket) == 0
         case ("claim", owner, limit, late):
             claimed = claim(ledger, bucket.url, owner, limit, 600, LATER + timedelta(hours=2 * late))
             held[owner] = tuple({upload.id: upload for upload in (*held[owner], *claimed)}.values())
@@ -128,13 +150,13 @@ def test_what_a_dead_run_claimed_is_free_at_once_and_what_a_living_one_did_is_no
 
 
 def test_an_illegal_step_changes_nothing_of_its_transaction(ledger_url: str) -> None:
-    with small_site(2, ledger_url) as (ledger, bucket):
+    with small_site(2, ledger_url) as (ledger, _):
         with pytest.raises(HemaloopError, match="may not follow"):  # noqa: PT012, SIM117 - both in one transaction
             with ledger.writing() as connection:
                 take(connection, [Step(1, State.CLAIMED)], "a", NOW)
                 take(connection, [Step(2, State.VERSIONED)], "a", NOW)
         assert ledger.counts() == {State.DISCOVERED: 2}
-        assert all(len(ledger.history(key)[0].changes) == 1 for key in everything(ledger, bucket))
+        assert all(len(ledger.history(key)[0].changes) == 1 for key in everything(ledger))
 
 
 @settings(max_examples=25, deadline=None)
@@ -166,7 +188,7 @@ def test_of_two_new_duplicates_the_earlier_key_stays(ledger_url: str) -> None:
     with small_site(2, ledger_url) as (ledger, bucket):
         claimed = claim(ledger, bucket.url, "a", 2, 600, LATER)
         settle(ledger, bucket, [measured_as(u.id, u.key, 1) for u in reversed(claimed)], {}, "a", 6, LATER)
-        states = everything(ledger, bucket)
+        states = everything(ledger)
         assert [states[key] for key in sorted(states)] == [State.ACCEPTED, State.DUPLICATE]
         assert ledger.history(max(states))[0].upload.reason == "the same bytes"
 

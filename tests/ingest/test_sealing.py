@@ -94,9 +94,9 @@ def test_vanished_images_go_to_quarantine_and_the_rest_into_a_new_batch(ledger_u
         found = ledger.history(gone.key)[0].upload
         assert (found.reason, found.batch, found.quarantined_at) == ("vanished", None, LATER)
         # The copy of what vanished may hold its picture still: it is measured anew, and is no duplicate now.
-        assert everything(ledger, bucket)[copy_of_gone.key] is State.DISCOVERED
+        assert everything(ledger)[copy_of_gone.key] is State.DISCOVERED
         assert settle_all(ledger, bucket, [1])[0].key == copy_of_gone.key
-        assert everything(ledger, bucket)[copy_of_gone.key] is State.ACCEPTED
+        assert everything(ledger)[copy_of_gone.key] is State.ACCEPTED
         (again,) = (seal_all(ledger), *unversioned(ledger))[1:]
         assert [image.key for image in again.images] == [kept.key, copy_of_gone.key]
         assert [link.key for link in again.links] == [copy_of_kept.key]
@@ -117,7 +117,7 @@ def test_the_same_link_again_and_again_joins_the_batch_that_says_it(ledger_url: 
         mark_versioned(ledger, links, "beef", "v", LATER)
         seal_all(ledger)
         assert list(unversioned(ledger)) == []
-        assert {ledger.history(key)[0].upload.revision for key in everything(ledger, bucket)} == {"c0ffee", "beef"}
+        assert {ledger.history(key)[0].upload.revision for key in everything(ledger)} == {"c0ffee", "beef"}
 
 
 def test_a_heartbeat_keeps_what_a_long_round_holds(ledger_url: str, tmp_path: Path) -> None:
