@@ -117,8 +117,8 @@ def test_a_device_that_changed_or_sends_mostly_rubbish_makes_the_round_suspect_a
     with site() as place:
         newest = place.versioned(300, label="monocyte", brightness=200.0, focus=12.0)
         newest += place.versioned(300, "pi-2", label="neutrophil")
-        measured = [found(newest + 1 + n, brightness=120.0, said={"label": "basophil"}) for n in range(90)]
-        measured += [found(newest + 100 + n, "pi-2", focus=12.0 if n % 2 else 1.0) for n in range(20)]
+        measured = [found(newest + 1 + n, brightness=120.0, said={"label": "basophil"}) for n in range(98)]
+        measured += [found(newest + 150 + n, "pi-2", focus=12.0 if n % 2 else 1.0) for n in range(20)]
         measured += [found(newest + 200 + n, "pi-9", focus=0.1) for n in range(12)]
         measured += [found(newest + 300, "pi-8", focus=0.1)]
         judged = place.judge(measured)
@@ -130,7 +130,7 @@ def test_a_device_that_changed_or_sends_mostly_rubbish_makes_the_round_suspect_a
         ]
         assert len(judged.refused) == 23
         (kept,) = newest_rounds(place.ledger, 5)
-        assert (kept.uploads, kept.refused, kept.docs) == (123, 23, judged.docs)
+        assert (kept.uploads, kept.refused, kept.docs) == (131, 23, judged.docs)
         assert kept.suspect == "; ".join(judged.suspect)
         place.judge(measured)
         assert len(newest_rounds(place.ledger, 5)) == 1
