@@ -1,37 +1,67 @@
-"""Run every benchmark; a table, and .bench/results.json. A goal that is not reached is told, not hidden."""
+"""Run benchmarks; a table, and .bench/results.json. A goal that is not reached is told, not hidden.
 
+python -m bench                    all of them, small: some minutes
+python -m bench --full             all of them, at the sizes that the goals speak of
+python -m bench ingesting flow     these; what is known of the others stays in the results
+"""
+
+import argparse
+import importlib
+import inspect
 import json
 import os
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from bench import finding, ingesting, measuring, starting
 from bench.ratio import Ratio
+from bench.table import show
 
 RESULTS = Path(".bench/results.json")
+NAMES = ("starting", "measuring", "finding", "duplicates", "ingesting", "versioning", "flow", "cluster", "memory")
 
 
 def main() -> None:
     console = Console()
-    ratios: list[Ratio] = []
-    for part in (starting, measuring, finding, ingesting):
-        with console.status(f"{part.__doc__}"):
-            ratios += part.run()
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--full", action="store_true", help="at the sizes that the goals speak of")
+    asked = parser.parse_args()
+    found: dict[str, list[Ratio]] = {}
+    for name in asked.names or NAMES:
+        module = importlib.import_module(f"bench.{name}")
+        meaning = (module.__doc__ or "").strip()
+        with console.status(meaning.splitlines()[0]):
+            found[name] = _run(module, quick=not asked.full)
+        console.print(f"\n[bold]{name}[/]: {meaning}", highlight=False)
+        show(found[name])  # at once: the next one may take minutes
+    _keep(found, quick=not asked.full)
+    console.print(f"written to {RESULTS}")
+
+
+def _run(module: ModuleType, quick: bool) -> list[Ratio]:
+    """Some have one size only."""
+    options = {"quick": quick} if "quick" in inspect.signature(module.run).parameters else {}
+    ratios: list[Ratio] = module.run(**options)
+    return ratios
+
+
+def _keep(found: dict[str, list[Ratio]], quick: bool) -> None:
+    """Beside what other benchmarks found before."""
+    known: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    others = [row for row in known.get("ratios", ()) if row.get("benchmark", "") not in ("", *found)]
+    rows = [
+        {"benchmark": name, "quick": quick} | asdict(ratio) | {"ratio": ratio.ratio, "reached": ratio.reached}
+        for name, ratios in found.items()
+        for ratio in ratios
+    ]
     RESULTS.parent.mkdir(exist_ok=True)
-    found = [asdict(ratio) | {"ratio": ratio.ratio, "reached": ratio.reached} for ratio in ratios]
-    RESULTS.write_text(json.dumps({"cores": os.cpu_count(), "ratios": found}, indent=2))
-    console.print(_table(ratios), f"written to {RESULTS}", sep="\n")
-
-
-def _table(ratios: list[Ratio]) -> Table:
-    table = Table("what", "seconds", "limit", "seconds", "ratio", "goal: at most", "reached")
-    for each in ratios:
-        figures = (f"{each.ratio:.2f}", f"{each.goal:g}", "yes" if each.reached else "[red]no[/]")
-        table.add_row(each.name, f"{each.ours:.3f}", each.limit_is, f"{each.limit:.3f}", *figures)
-    return table
+    RESULTS.write_text(json.dumps({"cores": os.cpu_count(), "ratios": [*others, *rows]}, indent=2))
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def variables(settings: Settings) -> dict[str, str]:
     """What a process is told of a site."""
     return {
         "HEMALOOP_HOME": str(settings.home),
-        "HEMALOOP_BUCKET": settings.bucket,
+        "HEMALOOP_BUCKET": open_bucket(settings).url,
         "HEMALOOP_REPOSITORY": settings.repository,
     }
 
