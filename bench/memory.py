@@ -17,8 +17,8 @@ from bench.table import show
 
 LARGEST_MB = 1500.0
 GOAL = 1.25  # of the memory at the fewest: a round is full there too
-QUICK, FULL, HUGE = (500, 1500), (2000, 10_000), (2000, 100_000)  # uploads
-QUICK_ROUND = 250  # images in a batch, so that the quick one has rounds too
+QUICK, FULL, HUGE = (300, 1200), (2000, 10_000), (2000, 100_000)  # uploads
+QUICK_ROUND = 300  # images in a batch, so that the quick one has rounds too
 
 
 def run(quick: bool = False, huge: bool = False) -> list[Ratio]:
