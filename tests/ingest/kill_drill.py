@@ -60,6 +60,7 @@ class Boundaries:
         self._around(sqlalchemy.Connection, "commit", lambda *_: "commit")
         self._around(Bucket, "write", lambda _, key, *__: "" if key.startswith("docs/static") else "write")
         self._around(Bucket, "copy", lambda *_: "copy")
+        self._around(Bucket, "delete", lambda *_: "delete")
         self._around(Staging, "keep", lambda *_: "keep")
         sys.addaudithook(lambda event, _: self.cross(COMMAND) if event == "subprocess.Popen" else None)
 
@@ -111,21 +112,23 @@ class Site:
         upload(bucket, "same", picture(0))
         upload(bucket, "reencoded", faults.reencode(picture(1)))
         upload(bucket, "dark", faults.darken(picture(5)))
+        upload(bucket, "located", faults.with_gps(picture(6)))
         upload(bucket, "empty", b"")
 
     def _look(self) -> dict[str, Any]:
         os.environ.update(environment(self.folder / "home", Bucket(self.url), self.origin))
         settings = settings_of(os.environ)
         ledger, bucket = Ledger(settings.ledger), Bucket(self.url)
-        keys = [stored.key for stored in bucket.list("uploads/") if stored.key.endswith(".jpg")]
-        found: dict[str, Any] = {}
+        there = [stored.key for stored in bucket.list("uploads/")]
+        keys = [key.removesuffix(".json") + ".jpg" for key in there if key.endswith(".json")]
+        found: dict[str, Any] = {"uploads": there}
         for key in keys:
             traces = ledger.history(key)
             last = traces[-1].upload
             ends = [str(change.state) for change in traces[-1].changes if change.state not in ("discovered", "claimed")]
             found[key] = [len(traces), last.state, last.reason, last.sha256, last.batch, last.original, ends]
         found["batches"] = [[batch.id, len(batch.images), len(batch.links)] for batch in unversioned(ledger)]
-        for stored in bucket.list("quarantine/"):
+        for stored in (*bucket.list("quarantine/"), *bucket.list("stripped/")):
             data = bucket.read(stored.key)
             said = json.loads(data)["reason"] if stored.key.endswith(".json") else ""
             found[stored.key] = said or hashlib.sha256(data).hexdigest()

@@ -139,6 +139,13 @@ def test_a_near_hash_that_the_finer_one_contradicts_is_no_duplicate(ledger: Ledg
     assert {upload: original.upload for upload, original in found.items()} == {2: 1, 4: 1}
 
 
+def test_of_several_with_the_same_bytes_the_oldest_is_the_original(ledger: Ledger) -> None:
+    with undone(ledger) as connection:
+        enter(connection, [Picture(id_, "a", f"{id_:x}" * 16, SAME) for id_ in (1, 2)], State.VERSIONED)
+        found = find_originals(connection, [Picture(3, "a", "f" * 16, SAME)], 6)
+    assert found[3].upload == 1
+
+
 @pytest.mark.parametrize("state", [State.QUARANTINED, State.FORGOTTEN])
 def test_what_vanished_after_it_was_accepted_makes_no_later_upload_a_duplicate(ledger: Ledger, state: State) -> None:
     first, again = Picture(1, "a", "0" * 16, SAME), Picture(2, "b", "0" * 16, SAME)

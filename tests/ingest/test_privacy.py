@@ -257,14 +257,12 @@ def test_what_consent_was_withdrawn_for_is_deleted_and_nothing_of_it_kept(
     assert site.ingest(refuse="taken").quarantined == {"consent_withdrawn": 2}
     assert {stored.key for stored in site.bucket.list("")} == {kept, sidecar_key(kept)}
     for key in sent:
-        upload = site.upload(key)
-        assert (upload.state, upload.reason) == (State.QUARANTINED, "consent_withdrawn")
-        assert (upload.sidecar, upload.patient, upload.measures, upload.quarantine_key) == (None,) * 4
+        assert_row_is_empty(site.upload(key))
 
 
 def test_consent_that_is_withdrawn_while_a_round_is_settled_leaves_nothing(site_with: Callable[[str], Site]) -> None:
     site = site_with(STRIP_AND_QUARANTINE)
-    site.send("located", LOCATED, patient="p-1")
+    key = site.send("located", LOCATED, patient="p-1")
 
     class Withdrawn(DyingBucket):
         def write(self, key: str, data: bytes) -> None:
@@ -276,6 +274,12 @@ def test_consent_that_is_withdrawn_while_a_round_is_settled_leaves_nothing(site_
     claim(site.ledger, site.bucket.url, "run", 100, 600, LATER)
     settle(site.ledger, Withdrawn(site.bucket.url, Dying(0)), site.measure(), {}, "run", 6, LATER)
     assert list(site.bucket.list("")) == []
+    assert_row_is_empty(site.upload(key))
+
+
+def assert_row_is_empty(upload: Any) -> None:
+    assert (upload.state, upload.reason) == (State.QUARANTINED, "consent_withdrawn")
+    assert (upload.sidecar, upload.patient, upload.measures, upload.quarantine_key) == (None,) * 4
 
 
 def bury(ledger: Ledger, kind: str, sha256: str) -> None:

@@ -60,7 +60,6 @@ def settle(
     Killed between any two effects and done again, it ends the same: copies are written first, and written again as
     they were; then all uploads change their states in one transaction; only then are originals deleted.
     """
-    removals.carry_out(ledger, bucket)
     with ledger.reading() as connection:
         mine = _mine(connection, owner, measured)
         withdrawn = find_withdrawn(connection, mine)
