@@ -134,8 +134,8 @@ def test_a_heartbeat_keeps_what_a_long_round_holds(ledger_url: str, tmp_path: Pa
 
 
 def test_what_another_took_over_is_not_renewed(ledger_url: str) -> None:
-    with small_site(1, ledger_url) as (ledger, bucket):
-        claim(ledger, bucket.url, "slow", 1, LEASE, LATER)
+    with small_site(2, ledger_url) as (ledger, bucket):
+        claim(ledger, bucket.url, "slow", 2, LEASE, LATER)
         (taken,) = claim(ledger, bucket.url, "quick", 1, LEASE, EXPIRED)
-        assert renew(ledger, "slow", 99 * LEASE, EXPIRED) == 0
+        assert renew(ledger, "slow", 99 * LEASE, EXPIRED) == 1
         assert ledger.history(taken.key)[0].upload.lease_until == EXPIRED + timedelta(seconds=LEASE)

@@ -35,9 +35,12 @@ def _lines(trace: "Trace") -> list[str]:
         lines.append(f"  {change.at:%Y-%m-%d %H:%M:%S}  {change.state:<12} {change.note}  [{change.actor}]")
     if upload.sidecar is not None:
         said = upload.sidecar
-        lines.append(f"  device {said.device}, slide {said.slide}, label {said.label}, by {said.labelled_by}")
+        whose = f"slide {said.slide}, patient {said.patient}"
+        lines.append(f"  device {said.device}, {whose}, label {said.label}, by {said.labelled_by}")
     if upload.original is not None:
         lines.append(f"  the same as {upload.original}")
+    if upload.stored_key is not None:
+        lines.append(f"  versioned from its copy without private metadata, {upload.stored_key}")
     if upload.quarantine_key is not None:
         lines.append(f"  kept in {upload.quarantine_key}")
     if upload.batch is not None:
