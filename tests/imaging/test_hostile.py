@@ -75,11 +75,14 @@ def test_the_largest_that_is_decoded_takes_little_time_and_memory(kind: str) -> 
     assert taken < MOST_MEGABYTES
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_what_only_looks_odd_is_let_in(seed: int) -> None:
-    assert {name: first_reason(measure(data)) for name, data in harmless(seed).items()} == dict.fromkeys(
-        harmless(seed), ""
-    )
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_what_only_looks_odd_is_let_in_and_costs_little() -> None:
+    wrong = {}
+    for name, data in harmless(1).items():
+        measures, seconds, taken = cost(data)
+        if first_reason(measures) or seconds > MOST_SECONDS or taken > MOST_MEGABYTES:
+            wrong[name] = (first_reason(measures), seconds, taken)
+    assert wrong == {}
 
 
 def test_a_seed_draws_one_corpus_and_the_reasons_hold_for_another() -> None:

@@ -1,5 +1,6 @@
 import json
 import random
+import struct
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from smears import png, smear
 
-from hemaloop.imaging import faults
-from hemaloop.imaging.decode import decode, encode_jpeg
-from hemaloop.imaging.measure import Measures, focus, measure
+from hemaloop.imaging import faults, jpeg
+from hemaloop.imaging.container import read_container
+from hemaloop.imaging.decode import decode, decode_pixels, encode_jpeg
+from hemaloop.imaging.fingerprint import distance
+from hemaloop.imaging.measure import Measures, measure
+from hemaloop.protocol import documents
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 JUDGED = ("focus", "brightness", "contrast", "clipped", "foreground")
@@ -98,12 +102,6 @@ def test_a_dimmer_lamp_changes_brightness_and_not_the_foreground() -> None:
     assert dim.foreground == pytest.approx(bright.foreground, abs=0.02)
 
 
-def test_focus_is_the_same_for_the_same_picture_at_twice_its_size() -> None:
-    image = decode(smear())
-    large = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    assert measure(encode_jpeg(large, 95)).focus == pytest.approx(measure(encode_jpeg(image, 95)).focus, rel=0.15)
-
-
 def test_a_large_jpeg_is_measured_like_its_half() -> None:
     image = cv2.resize(decode(smear()), None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
     large, half = measure(encode_jpeg(image)), measure(encode_jpeg(image[::2, ::2]))
@@ -112,7 +110,63 @@ def test_a_large_jpeg_is_measured_like_its_half() -> None:
     assert large.foreground == pytest.approx(half.foreground, abs=0.02)
 
 
-def test_focus_falls_the_more_an_image_is_blurred() -> None:
-    grey = cv2.cvtColor(decode(smear()), cv2.COLOR_RGB2GRAY)
-    values = [focus(cv2.GaussianBlur(grey, (0, 0), sigma)) for sigma in (0.5, 1, 2, 4)]
-    assert values == sorted(values, reverse=True)
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("kind", ["baseline", "progressive", "restarts"])
+def test_a_file_decoded_at_a_part_of_its_size_is_judged_as_one_decoded_wholly(kind: str, orientation: int) -> None:
+    """Cut behind a false end, or with a block of data damaged: what the whole shows, the part shows too."""
+    flags = {"progressive": [cv2.IMWRITE_JPEG_PROGRESSIVE, 1], "restarts": [cv2.IMWRITE_JPEG_RST_INTERVAL, 8]}
+    image = cv2.resize(decode(smear(2)), (640, 480))[:, :, ::-1]
+    plain = bytes(cv2.imencode(".jpg", image, flags.get(kind, []))[1])
+    exif = b"Exif\0\0II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    whole = plain[:2] + jpeg.pack(0xE1, exif) + plain[2:]
+    found, chance = set(), random.Random(orientation)
+    for _ in range(15):
+        at = chance.randrange(900, len(whole) - 200)
+        for data in (whole[:at] + b"\xff\xd9", whole[:at] + chance.randbytes(40) + whole[at + 40 :]):
+            container = read_container(data)
+            problems = [decode_pixels(data, container, shrink)[1] for shrink in (1, 2, 4)]
+            assert len(set(problems)) == 1, problems
+            found.add(problems[0])
+    assert found & {"truncated", "undecodable"}
+
+
+@pytest.mark.parametrize("percent", [10, 35, 50, 75, 90, 97, 100])
+def test_a_jpegs_quality_is_read_from_its_tables(percent: int) -> None:
+    data = encode_jpeg(decode(smear()), percent)
+    assert measure(data).jpeg_quality == percent
+    assert measure(png(decode(smear()))).jpeg_quality == 0
+
+
+def test_a_tint_of_the_background_is_a_colour_cast_and_the_stain_is_none() -> None:
+    image = decode(smear())
+    glass = np.full_like(image, 230)
+    assert measure(png(glass)).colour_cast < 0.5
+    plain = measure(encode_jpeg(image)).colour_cast
+    tinted = (image * np.array([1.0, 0.95, 0.75])).astype(np.uint8)
+    assert plain < 10 < measure(encode_jpeg(tinted)).colour_cast
+    stained = image.copy()
+    stained[100:200, 100:250] = (120, 20, 160)
+    assert measure(encode_jpeg(stained)).colour_cast == pytest.approx(plain, abs=0.5)
+
+
+def test_depth_frames_and_what_is_behind_the_end_are_told() -> None:
+    deep = bytes(cv2.imencode(".png", np.full((300, 300, 3), 30_000, np.uint16))[1])
+    assert (measure(deep).bit_depth, measure(smear()).bit_depth) == (16, 8)
+    assert (measure(smear()).frames, measure(smear() + bytes(77)).bytes_after_end) == (1, 77)
+
+
+def test_a_row_of_an_older_ledger_is_read() -> None:
+    old = asdict(measure(smear()))
+    for name in ("note", "bit_depth", "frames", "jpeg_quality", "bytes_after_end", "colour_cast", "phash_fine"):
+        del old[name]
+    assert documents.decode(json.dumps(old).encode(), Measures).bit_depth == 0
+
+
+def test_a_large_png_is_measured_as_the_jpeg_of_the_same_picture() -> None:
+    image = cv2.resize(decode(smear()), (1440, 1440), interpolation=cv2.INTER_CUBIC)
+    image[::6, ::3] = 255  # what is lost in the smaller picture
+    one, other = measure(png(image)), measure(encode_jpeg(image, 98))
+    assert one.focus == pytest.approx(other.focus, rel=0.1)
+    assert one.brightness == pytest.approx(other.brightness, abs=1)
+    assert one.clipped == pytest.approx(other.clipped, abs=0.01)
+    assert distance(one.phash, other.phash) <= 2

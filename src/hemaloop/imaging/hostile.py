@@ -50,7 +50,8 @@ def harmless(seed: int) -> dict[str, bytes]:
     """Odd files that show one good picture and hide nothing."""
     picture = draw(CLASSES[seed % len(CLASSES)], Slide.of(seed), seed)
     photo, drawing = encode_jpeg(picture, 92), encode_png(picture)
-    endless = struct.pack("<H", 4000) + struct.pack("<HHII", _USER_COMMENT, 2, 40_000, 8) * 4000
+    entries = b"".join(struct.pack("<HHII", tag, 2, 1_000_000, 8) for tag in range(0x1000, 0x2000))
+    overlapping = b"II*\0\x08\0\0\0" + struct.pack("<H", 0x1000) + entries + bytes(1_000_000)
     return {
         "grey": _encoded(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)),
         "progressive": _encoded(".jpg", picture, cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
@@ -59,7 +60,8 @@ def harmless(seed: int) -> dict[str, bytes]:
         "zeros behind the end": photo + bytes(100_000),
         "a note behind the end": photo + b"SEFH a maker's own note SEFT",
         "größe-血液, in a comment": _with(photo, jpeg.pack(0xFE, "größe-血液 \0\u202egpj".encode())),
-        "EXIF that overlaps itself": _with(photo, jpeg.pack(0xE1, jpeg.EXIF + b"II*\0\x08\0\0\0" + endless)),
+        "jpeg with EXIF that overlaps itself": _with(photo, jpeg.pack(0xE1, jpeg.EXIF + overlapping[:60_000])),
+        "png with EXIF that overlaps itself": _after_header(drawing, png.pack(b"eXIf", overlapping)),
         "EXIF of nonsense": _with(photo, jpeg.pack(0xE1, jpeg.EXIF + b"II*\0" + b"\xff" * 200)),
         "16 bits": encode_png(picture.astype(np.uint16) * 257),
         "transparent": encode_png(np.dstack((picture, np.full_like(picture[:, :, 0], 255)))),
@@ -224,17 +226,11 @@ def _not_worth_keeping(photo: bytes, picture: Image) -> Files:
         "one row": (encode_jpeg(picture[:1]), "too_small"),
         "black": (encode_jpeg(np.zeros_like(flat)), "too_dark"),
         "white": (encode_jpeg(np.full_like(flat, 255)), "too_bright"),
-        "an empty field": (encode_png(_noisy(flat)), "empty_field"),
+        "an empty field": (encode_png(flat), "empty_field"),
         "dark": (faults.darken(photo), "too_dark"),
         "over-exposed": (faults.overexpose(photo), "too_bright clipped"),
         "out of focus": (faults.blur(photo), "out_of_focus"),
     }
-
-
-def _noisy(flat: Image) -> Image:
-    noise = np.random.default_rng(1).normal(0, 2, flat.shape)
-    noisy: Image = (flat + noise).clip(0, 255).astype(np.uint8)
-    return noisy
 
 
 def encode_png(image: Pixels) -> bytes:
