@@ -70,13 +70,16 @@ def test_one_key_stands_for_all_of_its_folder_whenever_they_come() -> None:
 
 def test_what_was_gathered_is_handed_over_at_the_end() -> None:
     sleeper = Sleeper()
-    gathering = Gathering(sleeper, Times(gather=60))
+    gathering = Gathering(sleeper, Times(gather=0, wait=60))
     thread = threading.Thread(target=gathering.run)
     thread.start()
     gathering.add(("a/1",))
+    with sleeper.changed:
+        assert sleeper.changed.wait_for(lambda: sleeper.woken, timeout=10)
+    gathering.add(("b/1",))  # in the pause after a wake-up
     gathering.close()
     thread.join(timeout=10)
-    assert sleeper.woken == [("a/1",)]
+    assert sleeper.woken == [("a/1",), ("b/1",)]
 
 
 def test_while_nobody_is_there_hints_are_kept_and_it_is_said_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -111,6 +111,7 @@ def test_while_nobody_is_there_messages_stay_and_come_again(follower: Follower) 
     time.sleep(2)
     follower.gathering.hand_over()
     assert follower.left() == 3
+    assert follower.gathering.held == 1  # what nobody takes is not even fetched
     follower.sleeper.away = False
     follower.until(0)
     assert set(follower.sleeper.heard) == {capture(9), *captures(range(3))}
