@@ -20,10 +20,10 @@ def test_the_others_are_versioned_and_the_error_is_told_at_the_end() -> None:
             raise DataError("a group on two sides")
         return None if sealed.id == "dissolved" else f"commit of {sealed.id}"
 
-    done = []
+    done: list[tuple[str, str]] = []
+    versioned = version_all(batches("a", "bad", "dissolved", "b"), version)
     with pytest.raises(DataError, match="two sides"):
-        for sealed, commit in version_all(batches("a", "bad", "dissolved", "b"), version):
-            done.append((sealed.id, commit))
+        done.extend((sealed.id, commit) for sealed, commit in versioned)
     assert done == [("a", "commit of a"), ("b", "commit of b")]
 
 
