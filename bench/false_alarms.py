@@ -209,7 +209,15 @@ def draw(found: Sequence[Found], path: Path) -> None:
     axes = figure.subplots()
     for (kind, points), marker, colour in zip(kinds.items(), "o^x", ("#9ecae1", "#08519c", "#d62728"), strict=True):
         spread = np.array(points) + rng.uniform(-0.6, 0.6, (len(points), 2))
-        axes.scatter(*spread.T, s=12, marker=marker, color=colour, label=f"{kind} ({len(points):,})", linewidths=0.8)
+        axes.scatter(
+            spread[:, 0],
+            spread[:, 1],
+            s=12,
+            marker=marker,
+            color=colour,
+            label=f"{kind} ({len(points):,})",
+            linewidths=0.8,
+        )
     axes.axhline(CONFIRMED_BITS, color="black", linewidth=0.8, linestyle="--")
     axes.axvline(IN_USE + 1, color="black", linewidth=0.8, linestyle="--")
     axes.set(xlabel="bits of 64 that differ", ylabel="bits of 192 that differ", title="Near pairs of real smears")
