@@ -84,7 +84,7 @@ def test_every_good_image_passes_but_the_stated_share(seed: int, count: int, ske
     columns = {name: rng.lognormal(-1.5, skew, count).clip(0, 1) for name in LEARNED} | {"clipped": np.zeros(count)}
     images = [{name: float(columns[name][n]) for name in LEARNED} for n in range(count)]
     for image in images[:bad]:
-        image["focus"] /= 1e4
+        image |= {"focus": image["focus"] / 1e4} if seed % 2 else {"clipped": 0.9}
     try:
         learned = learn(images, KNOWN)
     except DataError:
@@ -95,6 +95,7 @@ def test_every_good_image_passes_but_the_stated_share(seed: int, count: int, ske
     assert len(left_out) <= LEFT_OUT * count
     assert all(passes(learned.ranges, image) for n, image in enumerate(images) if n not in left_out)
     assert learned.ranges["focus"][0] > 0.001
+    assert learned.ranges["clipped"][1] < 0.5
 
 
 def test_too_few_images_and_a_mixture_are_refused_with_what_to_do() -> None:

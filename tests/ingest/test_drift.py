@@ -49,6 +49,12 @@ def test_few_labels_prove_nothing_and_many_of_another_class_do(count: int) -> No
         assert found > 0.5
 
 
+@given(seed=st.integers(0, 10_000))
+def test_many_classes_are_never_shared_out_quite_the_same(seed: int) -> None:
+    sample, reference = (np.random.default_rng(seed).choice(40, size).astype(str).tolist() for size in (40, 400))
+    assert imbalance(sample, reference) == 0
+
+
 @given(of=st.integers(1, 500), share=st.floats(0, 1))
 def test_a_share_is_surely_no_more_than_it_is_and_closes_in_on_it(of: int, share: float) -> None:
     count = round(of * share)

@@ -23,11 +23,11 @@ def test_the_device_comes_before_the_stain_and_the_stain_before_what_is_general(
     of_device: dict[str, tuple[float, float]], of_stain: dict[str, tuple[float, float]], measure: str
 ) -> None:
     thresholds = replace(GENERAL, overrides=Overrides({"pi-3": of_device}, {"Giemsa": of_stain}))
-    found = thresholds_for(thresholds, "pi-3", "giemsa")[measure]
+    found = thresholds_for(thresholds, "pi-3", "GIEMSA")[measure]
     if measure in of_device:
         assert found == Limits(1.0, 2.0, f"validate.overrides.devices.pi-3.{measure}")
     elif measure in of_stain:
-        assert found == Limits(1.0, 2.0, f"validate.overrides.stains.giemsa.{measure}")
+        assert found == Limits(1.0, 2.0, f"validate.overrides.stains.GIEMSA.{measure}")
     else:
         assert found.source == f"validate.{measure}"
         assert (found.lowest, found.highest) == tuple(getattr(GENERAL, measure))
