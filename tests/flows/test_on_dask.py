@@ -40,7 +40,7 @@ def test_workers_elsewhere_measure_and_the_ledger_says_the_same(
     upload(bucket, "same", picture(0))
     upload(bucket, "dark", faults.darken(picture(7)))
     params = tmp_path / "params.yaml"
-    params.write_text(PARAMS.read_text().replace("chunk_images: 64", "chunk_images: 2"))
+    params.write_text(PARAMS.read_text().replace("chunk_images: 128", "chunk_images: 2"))
     origin = make_origin(tmp_path)
     for name, value in environment(tmp_path / "home", bucket, origin).items():
         monkeypatch.setenv(name, value)

@@ -86,7 +86,7 @@ class Site:
         self.folder.mkdir()
         self.url = bucket or f"file://{self.folder}/bucket"
         self.params = self.folder / "params.yaml"
-        self.params.write_text(PARAMS.read_text().replace("chunk_images: 64", "chunk_images: 3"))
+        self.params.write_text(PARAMS.read_text().replace("chunk_images: 128", "chunk_images: 3"))
         in_child(self._fill)
 
     def run(self, kill: Callable[[int, str, Counter[str]], bool]) -> int:
