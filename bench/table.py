@@ -11,7 +11,7 @@ from bench.ratio import Ratio
 def show(ratios: Sequence[Ratio]) -> None:
     """The ratios; then, for those that know, where the time went."""
     console = Console()
-    table = Table("what", "seconds", "limit", "seconds", "ratio", "goal: at most", "reached")
+    table = Table("what", "ours, s", "against", "s", "ratio", "goal: at most", "reached")
     for each in ratios:
         figures = (f"{each.ratio:.2f}", f"{each.goal:g}", "yes" if each.reached else "[red]no[/]")
         table.add_row(each.name, f"{each.ours:.3f}", each.limit_is, f"{each.limit:.3f}", *figures)
