@@ -19,7 +19,8 @@ RANGES = (
     "jpeg_quality",
     "bit_depth",
 )
-QUALITIES = ("focus", "brightness", "contrast", "clipped", "foreground", "colour_cast")  # known only of what could be decoded
+# Known only of what could be decoded.
+QUALITIES = ("focus", "brightness", "contrast", "clipped", "foreground", "colour_cast")
 _SHARES = ("clipped", "foreground")
 
 
