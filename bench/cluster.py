@@ -32,7 +32,7 @@ def run(quick: bool = False) -> list[Ratio]:
 
 def _measuring(images: list[bytes], on_dask: bool) -> float:
     """Seconds of the flow's measuring; the cluster is up and warm, as one that is there for every flow."""
-    from distributed import LocalCluster
+    import distributed
     from prefect.task_runners import ThreadPoolTaskRunner
     from prefect_dask.task_runners import DaskTaskRunner
 
@@ -52,7 +52,8 @@ def _measuring(images: list[bytes], on_dask: bool) -> float:
 
         if not on_dask:
             return measure_all(ThreadPoolTaskRunner(max_workers=ingest_steps.CHUNKS))
-        with LocalCluster(n_workers=WORKERS, threads_per_worker=1, dashboard_address=None) as cluster:
+        local: Any = distributed.LocalCluster
+        with local(n_workers=WORKERS, threads_per_worker=1, dashboard_address=None) as cluster:
             return measure_all(DaskTaskRunner(address=cluster.scheduler_address))
 
 

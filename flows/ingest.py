@@ -38,7 +38,7 @@ def ingest(params: str | None = None, keys: list[str] | None = None, dask: str =
                 path = tasks.find_params(settings, params, newest=True)
                 chunks = plan_chunks(settings, path, claimed, elsewhere=bool(address))
                 # Dask would take what is quoted to pieces.
-                mapped = {"chunk": chunks if address else _whole(chunks)}
+                mapped: dict[str, Any] = {"chunk": chunks if address else _whole(chunks)}
                 found = runner.map(cast(Any, tasks.measure), mapped).result()
                 measured = [each for chunk in found for each in chunk]
                 judgement = tasks.judge(settings, path, _whole(measured))
