@@ -7,11 +7,13 @@ from time import sleep
 
 import pytest
 from ledger_site import LATER, everything, measured_as, small_site
+from sqlalchemy import select
 
 from hemaloop.errors import HemaloopError
 from hemaloop.ingest.claims import claim, claimant, free_dead_claims, give_back, heartbeat, renew
 from hemaloop.ingest.ledger import Ledger
 from hemaloop.ingest.records import Upload
+from hemaloop.ingest.schema import fingerprints
 from hemaloop.ingest.sealing import claim_batch, dissolve, mark_versioned, seal, unversioned
 from hemaloop.ingest.settle import settle
 from hemaloop.ingest.states import State
@@ -93,6 +95,9 @@ def test_vanished_images_go_to_quarantine_and_the_rest_into_a_new_batch(ledger_u
         assert dissolve(ledger, batch.id, [gone.id], "v", LATER) == 0
         found = ledger.history(gone.key)[0].upload
         assert (found.reason, found.batch, found.quarantined_at) == ("vanished", None, LATER)
+        with ledger.reading() as connection:
+            remembered = select(fingerprints.c.upload).where(fingerprints.c.upload.in_([gone.id, kept.id])).distinct()
+            assert connection.execute(remembered).scalars().all() == [kept.id]
         # The copy of what vanished may hold its picture still: it is measured anew, and is no duplicate now.
         assert everything(ledger)[copy_of_gone.key] is State.DISCOVERED
         assert settle_all(ledger, bucket, [1])[0].key == copy_of_gone.key

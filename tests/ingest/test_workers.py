@@ -1,10 +1,12 @@
 """Several workers, real processes, on one ledger: killed or not, each change is made once."""
 
+import fcntl
 import signal
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from ledger_site import small_site
@@ -71,20 +73,18 @@ def check(ledger: Ledger, traces: list[Trace]) -> None:
     assert all(upload.revision == f"commit of {upload.batch}" for upload in kept)
 
 
-def test_workers_that_begin_at_once_do_not_take_each_other_for_dead(ledger_url: str, tmp_path: Path) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-    from threading import Barrier
+def test_a_worker_that_was_taken_for_dead_while_it_began_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run may find its lock file between the moments when it is made and locked, and remove it."""
+    lock, taken = fcntl.flock, []
 
-    together = Barrier(4)
-    ledger = Ledger(ledger_url)
+    def taken_for_dead(handle: TextIO, how: int) -> None:
+        if not taken:
+            taken.append(Path(handle.name).unlink())
+        lock(handle, how)
 
-    def begin(_: int) -> bool:
-        together.wait()
-        with claimant(ledger, tmp_path / "claims") as owner:
-            there = (tmp_path / "claims" / owner).exists()
-            together.wait()
-            return there
-
-    with ThreadPoolExecutor(4) as pool:
-        for _ in range(10):
-            assert all(pool.map(begin, range(4)))
+    monkeypatch.setattr(fcntl, "flock", taken_for_dead)
+    with claimant(Ledger(f"sqlite:///{tmp_path}/ledger.db"), tmp_path / "claims") as owner:
+        assert taken
+        assert (tmp_path / "claims" / owner).exists()
