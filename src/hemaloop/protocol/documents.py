@@ -33,7 +33,7 @@ def build(values: Any, cls: type[Document]) -> Document:
     """A `cls` from parsed JSON. Raises: DataError."""
     if not isinstance(values, dict):
         raise DataError(f"{cls.__name__}: wanted a JSON object, got {type(values).__name__}")
-    hints = _hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]
     unknown = sorted(set(values) - {field.name for field in fields})
     missing = [
