@@ -11,6 +11,7 @@ from hemaloop.errors import TransientError
 from hemaloop.imaging.decode import encode_jpeg
 from hemaloop.imaging.faults import reencode
 from hemaloop.imaging.smear import CLASSES, Slide, draw
+from hemaloop.imaging.strip import strip_private
 from hemaloop.protocol.documents import encode
 from hemaloop.protocol.keys import UploadKey, sidecar_key
 from hemaloop.protocol.sidecar import Sidecar
@@ -19,6 +20,7 @@ from hemaloop.storage import Bucket
 Corpus = Mapping[str, tuple[bytes, frozenset[str]]]  # name -> file, and the reasons that may quarantine it
 
 DELETED = "deleted"
+PRIVATE = "private_exif"
 
 _TRIES = 200
 _AGAIN_SECONDS = 0.3
@@ -29,7 +31,7 @@ class Sent:
     """The last content of a key, once it has arrived."""
 
     key: str
-    sha256: str
+    sha256: str  # of what is to be taken in
     kind: str
     reasons: frozenset[str] = frozenset()  # any of which may quarantine it; none: it must be in the dataset
 
@@ -47,6 +49,7 @@ class Plan:
     reasons: frozenset[str] = frozenset()
     misplaced: bool = False
     deleted: bool = False  # at once, again
+    private: bool = False  # a copy without its private metadata is taken in
 
 
 class Device:
@@ -82,6 +85,7 @@ class Device:
             _insist(lambda content=content: bucket.write(key, content))  # type: ignore[misc]
             time.sleep(self._random.random() * 0.05)
         last = hashlib.sha256(plan.contents[-1]).hexdigest()
+        taken_in = hashlib.sha256(strip_private(plan.contents[-1])).hexdigest() if plan.private else last
         if plan.deleted:
             _insist(lambda: bucket.delete(key))
         if plan.sidecar:
@@ -90,7 +94,7 @@ class Device:
                 label=plan.label, labelled_by="drill" if plan.label else None,
             )  # fmt: skip
             _insist(lambda: bucket.write(sidecar_key(key), encode(beside)))
-        return Sent(key, last, plan.kind, plan.reasons)
+        return Sent(key, taken_in, plan.kind, plan.reasons)
 
     def _key(self, day: datetime | None = None, suffix: str = ".jpg") -> UploadKey:
         self._number += 1
@@ -147,7 +151,11 @@ class Device:
     def _bad(self) -> Plan:
         name, (content, reasons) = self._random.choice(self._hostile)
         suffix = ".png" if content.startswith(b"\x89PNG") else ".jpg"
-        return Plan(self._key(suffix=suffix), (content,), f"hostile: {name}", reasons=reasons)
+        private = reasons == {PRIVATE}
+        return Plan(
+            self._key(suffix=suffix), (content,), f"hostile: {name}", reasons=frozenset() if private else reasons,
+            private=private,
+        )  # fmt: skip
 
 
 def _insist(write: Callable[[], None]) -> None:

@@ -19,6 +19,8 @@ from typing import Any
 from drill.devices import Corpus, Device, Sent
 from drill.site import ROOT, Site, site
 from drill.verdict import Verdict, judge
+from hemaloop.ingest.ledger import Ledger
+from tasks.ingest_steps import reconcile
 
 _FAULT_RATE = 0.06
 _OUTAGE_SECONDS = 1.5
@@ -90,9 +92,9 @@ def drill(order: Order, folder: Path, hostile: Corpus, show: Any) -> Verdict:
     arrived: list[str] = []
     tally = Tally()
     with site(folder, order.seed, order.ledger, arrived) as where, _workers(order, where) as workers:
-        _upload_round(where, _devices(order, hostile)[:1], 1, tally)  # a quiet beginning: the clones are made
-        tally.ran(workers[0].run([], None))
         devices = _devices(order, hostile)
+        _upload_round(where, devices[:1], 1, tally)  # a quiet beginning: the clones are made
+        tally.ran(workers[0].run([], None))
         for number in range(order.rounds):
             show(f"round {number + 1} of {order.rounds}: {len(tally.sent)} uploads, {dict(tally.runs)}")
             _round(order, where, number, devices, workers, arrived, tally)
@@ -173,7 +175,7 @@ def _finish(where: Site, worker: Worker, tally: Tally) -> None:
     """Reconcile, and run until nothing changes: claims of the dead end with their leases."""
     idle, before = 0, ""
     for _ in range(_LAST_RUNS):
-        reconcile(where)
+        reconcile(where.settings("machine-0"), where.params)
         tally.ran(worker.run([], None))
         now = standing(where)
         idle = idle + 1 if now == before else 0
@@ -183,14 +185,5 @@ def _finish(where: Site, worker: Worker, tally: Tally) -> None:
         time.sleep(2)
 
 
-def reconcile(where: Site) -> None:
-    """The whole bucket against the ledger, as its own flow does."""
-    from tasks.ingest_steps import reconcile as reconcile_all
-
-    reconcile_all(where.settings("machine-0"), where.params)
-
-
 def standing(where: Site) -> str:
-    from hemaloop.ingest.ledger import Ledger
-
     return str(Ledger(where.ledger).counts())

@@ -72,11 +72,14 @@ def _of_upload(where: Site, sent: Sent, traces: Sequence[Trace]) -> Iterator[str
 
 def _of_trace(where: Site, trace: Trace) -> Iterator[str]:
     upload = trace.upload
-    ends = Counter(change.state for change in trace.changes if change.state in _FINAL)
+    ends = {change.state for change in trace.changes if change.state in _FINAL}
     if upload.state not in _FINAL:
         yield f"it is left {upload.state}"
-    elif len(ends) != 1 or (upload.state is not State.DUPLICATE and ends.total() != 1):  # a link is noted once more
-        yield f"it came to an end more than once: {dict(ends)}"
+    elif len(ends) != 1:
+        yield f"it came to more than one end: {sorted(ends)}"
+    revisions = [change.note for change in trace.changes if change.note.startswith("in revision ")]
+    if len(revisions) != (upload.state is State.VERSIONED):
+        yield f"it is {upload.state}, {revisions}"
     key = upload.quarantine_key
     if upload.state is State.QUARANTINED and key and not where.bucket.exists(f"{key}.json"):
         yield f"{key}.json is missing"

@@ -1,7 +1,7 @@
 """Objects in a folder, and objects on an S3 store: what `storage.Bucket` stands on.
 
-S3 through botocore itself, whose calls many threads may make at once: one object read costs two thirds of what it
-does through s3fs, and is measured in the thread that read it (docs/adr/0013).
+S3 through s3fs, one filesystem a process, whose calls many threads may make at once: it waits for them all in a loop
+of its own, and each object is measured in the thread that asked for it (docs/adr/0013).
 """
 
 import base64
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 CONNECTIONS = 32
 CONNECT_SECONDS = 10
 READ_SECONDS = 30  # without a byte
+_FIRST_REGION = "us-east-1"  # where a bucket is unless it says otherwise
 BODY_TRIES = 3  # botocore itself tries again only up to the headers
 
 # What a store says when our key, not the object, is the matter.
@@ -94,7 +95,7 @@ class S3Store:
         self._bucket = bucket
         names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_MAX_ATTEMPTS")
         # By process: connections do not survive a fork.
-        self._client = _client(os.getpid(), *(os.environ.get(name) for name in names))
+        self._fs = _filesystem(os.getpid(), *(os.environ.get(name) for name in names))
 
     def check(self) -> None:
         self._call("head_bucket")
@@ -103,30 +104,34 @@ class S3Store:
         try:
             self.check()
         except ConfigError:
-            region = self._client.meta.region_name
-            elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": region}}
-            self._call("create_bucket", **({} if region == "us-east-1" else elsewhere))
+            elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": _region()}}
+            self._call("create_bucket", **({} if _region() == _FIRST_REGION else elsewhere))
 
     def fetch(self, key: str) -> Fetched:
         """The whole object: a body that is cut short or damaged on its way is read again."""
-        import botocore.exceptions as s3
+        from fsspec.asyn import sync
+        from s3fs.core import S3_RETRYABLE_ERRORS
 
         before = ""
         with self._translated(key):
             for _ in range(BODY_TRIES):
                 try:
-                    answer = self._client.get_object(Bucket=self._bucket, Key=key)
-                    data = bytes(answer["Body"].read())  # checks Content-Length
-                except (s3.IncompleteReadError, s3.HTTPClientError, ConnectionError) as error:
+                    data, etag = sync(self._fs.loop, self._get, key)
+                except S3_RETRYABLE_ERRORS as error:
                     log.info("%s was cut short on its way (%s): reading it again", key, error)
                     continue
                 found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-                etag = str(answer.get("ETag", "")).strip('"')
                 # Some stores' ETags look like the MD5 that they are not; then the same bytes come twice.
                 if not _MD5.fullmatch(etag) or found in (etag, before):
                     return Fetched(data, etag)
                 before = found
         raise TransientError(f"s3://{self._bucket}/{key}: its body was cut short or damaged {BODY_TRIES} times")
+
+    async def _get(self, key: str) -> tuple[bytes, str]:
+        """An object's body and ETag, in s3fs's loop."""
+        answer = await self._fs._call_s3("get_object", Bucket=self._bucket, Key=key)
+        async with answer["Body"] as body:
+            return bytes(await body.read()), str(answer.get("ETag", "")).strip('"')
 
     def write(self, key: str, data: bytes) -> None:
         digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
@@ -148,13 +153,13 @@ class S3Store:
     def list_page(self, **options: Any) -> dict[str, Any]:
         """One answer to LIST (ListObjectsV2)."""
         with self._translated(""):
-            return dict(self._client.list_objects_v2(Bucket=self._bucket, **options))
+            return dict(self._fs.call_s3("list_objects_v2", Bucket=self._bucket, **options))
 
     def _call(self, operation: str, key: str = "", /, **options: Any) -> None:
         if key:
             options["Key"] = key
         with self._translated(key):
-            getattr(self._client, operation)(Bucket=self._bucket, **options)
+            self._fs.call_s3(operation, Bucket=self._bucket, **options)
 
     @contextmanager
     def _translated(self, key: str) -> Iterator[None]:
@@ -163,37 +168,47 @@ class S3Store:
         where = f"bucket s3://{self._bucket} at {os.environ.get('AWS_ENDPOINT_URL', 'AWS')}"
         try:
             yield
-        except s3.ClientError as error:
-            raise _translate(error, where, key) from error
         except (s3.NoCredentialsError, s3.PartialCredentialsError) as error:
             raise ConfigError(f"{where}: no key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from error
-        except (s3.HTTPClientError, s3.ConnectionError, s3.IncompleteReadError, OSError) as error:
+        except (s3.HTTPClientError, s3.ConnectionError, s3.IncompleteReadError) as error:
             raise TransientError(f"{where} cannot be reached: {error}") from error
         except s3.BotoCoreError as error:
             raise ConfigError(f"{where}: {error}") from error
+        except OSError as error:  # s3fs makes one of the store's answer, which it names as the cause
+            if isinstance(error.__cause__, s3.ClientError):
+                raise _translate(error.__cause__, where, key) from error
+            raise TransientError(f"{where} cannot be reached: {error}") from error
 
 
 @lru_cache(maxsize=8)
-def _client(_process: int, endpoint: str | None, _key: str | None, _secret: str | None, _attempts: str | None) -> Any:
-    """One client a process and address: making one takes a tenth of a second, and it keeps connections open."""
-    import botocore.session
-    from botocore.config import Config
+def _filesystem(_process: int, endpoint: str | None, key: str | None, secret: str | None, _attempts: str | None) -> Any:
+    """One a process and address: making one takes a tenth of a second, and it keeps connections open."""
+    import s3fs
 
-    session = botocore.session.get_session()
-    return session.create_client(
-        "s3",
-        region_name=session.get_config_variable("region") or "us-east-1",
-        config=Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            max_pool_connections=CONNECTIONS,
-            retries={"mode": "standard"},  # 5xx, throttling and lost connections; as often as AWS_MAX_ATTEMPTS says
+    fs = s3fs.S3FileSystem(
+        endpoint_url=endpoint,
+        key=key,
+        secret=secret,
+        use_listings_cache=False,
+        skip_instance_cache=True,
+        client_kwargs={"region_name": _region()},
+        config_kwargs={
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": READ_SECONDS,
+            "max_pool_connections": CONNECTIONS,
+            "retries": {"mode": "standard"},  # 5xx, throttling and lost connections; as often as AWS_MAX_ATTEMPTS says
             # Stores other than AWS serve few names but their own, and know few of the newer checksums.
-            s3={"addressing_style": "path" if endpoint else "auto"},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        ),
+            "s3": {"addressing_style": "path" if endpoint else "auto"},
+            "request_checksum_calculation": "when_required",
+            "response_checksum_validation": "when_required",
+        },
     )
+    fs.retries = 1  # botocore's, below, know more of what may be tried again
+    return fs
+
+
+def _region() -> str:
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _FIRST_REGION
 
 
 @contextmanager

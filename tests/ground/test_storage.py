@@ -71,7 +71,8 @@ def test_a_page_is_one_request_and_a_thousand_keys(bucket: Bucket, requests: lis
 def requests(bucket: Bucket) -> Iterator[list[str]]:
     """The LIST requests that go out, as botocore sends them."""
     sent: list[str] = []
-    events = bucket._store._client.meta.events  # type: ignore[attr-defined]
+    bucket.check()  # the client is made at the first request
+    events = bucket._store._fs.s3.meta.events  # type: ignore[attr-defined]
 
     def note(model: Any, **_: object) -> None:
         sent.append(model.name)
