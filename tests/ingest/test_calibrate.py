@@ -88,7 +88,7 @@ def test_every_good_image_passes_but_the_stated_share(seed: int, count: int, ske
     try:
         learned = learn(images, KNOWN)
     except DataError:
-        assert skew > 0.3  # tails as long as that are of several kinds of images
+        assert skew > 0.15 or bad  # more odd ones than may be left out
         return
     left_out = {*learned.left_out}
     assert set(range(bad)) <= left_out

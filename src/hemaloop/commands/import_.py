@@ -35,7 +35,9 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def add_subject(parser: argparse.ArgumentParser, device_required: bool) -> None:
     """What is known of all images; `hemaloop upload` asks the same."""
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="classes and days (default: %(default)s)")
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="classes and days (default: %(default)s)"
+    )
     parser.add_argument("--device", required=device_required, metavar="ID", help="the device that the images come from")
     parser.add_argument("--slide", metavar="ID", help="pseudonym of the slide that all of them show")
     parser.add_argument("--patient", metavar="ID", help="pseudonym of the patient")
