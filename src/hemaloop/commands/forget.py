@@ -3,6 +3,7 @@
 import argparse
 import getpass
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
             return 2
         report = forget(settings, whose, args.person, args.reason)
     _tell(settings, report)
+    print(_leave_prefect([upload.key for upload in found.uploads]))
     return 75 if report.waiting else 0
 
 
@@ -60,6 +62,23 @@ def _tell(settings: "Settings", report: "Report") -> None:
         print(f"{named} learnt from or was tested on them (revision {commit})")
     if report.waiting:
         print(f"not done yet: {report.waiting}")
+
+
+def _leave_prefect(keys: list[str]) -> str:
+    """Remove the pictures of these uploads from Prefect's pages; what came of it."""
+    import prefect
+
+    if not prefect.settings.PREFECT_API_URL.value():
+        return "Prefect's pages: PREFECT_API_URL is not set; pictures of refused uploads leave them when purge runs"
+    import httpx
+
+    from flows.ingest_artifacts import remove_pictures
+
+    try:
+        tables = remove_pictures(datetime.min.replace(tzinfo=UTC), keys)
+    except httpx.HTTPError as error:
+        return f"Prefect's pages: not reached ({error}); pictures of refused uploads leave them when purge runs"
+    return f"{tables:6} removed from Prefect's pages"
 
 
 def _models(settings: "Settings", report: "Report") -> dict[str, int | None]:
