@@ -32,6 +32,7 @@ from pictures import picture
 import hemaloop.dataset.repository
 import hemaloop.ingest.expectations  # noqa: F401
 from hemaloop.imaging import faults
+from hemaloop.ingest import sealing
 from hemaloop.ingest.ledger import Ledger
 from hemaloop.ingest.sealing import unversioned
 from hemaloop.ingest.staging import Staging
@@ -62,9 +63,10 @@ class Boundaries:
         self._around(Bucket, "copy", lambda *_: "copy")
         self._around(Bucket, "delete", lambda *_: "delete")
         self._around(Staging, "keep", lambda *_: "keep")
+        self._around(sealing, "mark_versioned", lambda *_: "mark")
         sys.addaudithook(lambda event, _: self.cross(COMMAND) if event == "subprocess.Popen" else None)
 
-    def _around(self, cls: type, method: str, name: Callable[..., str]) -> None:
+    def _around(self, cls: Any, method: str, name: Callable[..., str]) -> None:
         original = getattr(cls, method)
 
         def crossing(*args: Any, **options: Any) -> Any:
@@ -185,8 +187,8 @@ def late(work: Path, origin: Path) -> dict[str, Any]:
     sealed = site.look()["batches"]
     kills = {
         "in the middle of git and DVC": lambda _, name, names: names[COMMAND] == 12,
-        "pushed, the ledger not told": lambda _, name, names: name == "commit",
-        "the ledger told": lambda _, name, names: name == "commit done",
+        "pushed, the ledger not told": lambda _, name, names: name == "mark",
+        "the ledger told": lambda _, name, names: name == "mark done",
     }
     ended = {name: site.run(kill) for name, kill in kills.items()}
     before = commits(origin)
