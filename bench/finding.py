@@ -4,7 +4,6 @@ Alone: python -m bench.finding [--quick]
 """
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import update
 
+from bench.peak import peak_mb
 from bench.ratio import Ratio, compare
 from hemaloop.config import read_classes, read_section
 from hemaloop.embedded import environment, running
@@ -80,8 +80,7 @@ def _reconcile(url: str, ledger: str) -> dict[str, float]:
     finder = Finder(Ledger(ledger), Bucket(url), _params(), CLASSES, datetime.now(UTC), "bench")
     found = reconcile(finder)
     assert found.entered * 2 == found.objects, found
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"lists": found.lists, "objects": found.objects, "peak_mb": peak}
+    return {"lists": found.lists, "objects": found.objects, "peak_mb": peak_mb()}
 
 
 def move_ledger(ledger: str, url: str) -> None:

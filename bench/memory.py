@@ -5,13 +5,13 @@ way into git and DVC. The figure is the largest resident set of the process that
 """
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from bench.peak import peak_mb
 from bench.ratio import Ratio
 from bench.table import show
 
@@ -57,8 +57,7 @@ def _measure(count: int, quick: bool) -> None:
 
             ingest(str(params))
         counts = {str(state): number for state, number in Ledger(settings.ledger).counts().items()}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"uploads": count, "peak_mb": peak, "states": counts}))  # noqa: T201
+    print(json.dumps({"uploads": count, "peak_mb": peak_mb(), "states": counts}))  # noqa: T201
 
 
 def _fill(bucket: Path, count: int) -> None:

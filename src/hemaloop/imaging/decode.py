@@ -75,6 +75,11 @@ def _is_filled(image: Image, block: int) -> bool:
     return corner and not bool((image == 128).all())
 
 
+def work_in_callers_thread() -> None:
+    """For this whole process: OpenCV starts no threads of its own, since each image has one already."""
+    cv2.setNumThreads(1)
+
+
 def encode_jpeg(image: Image, quality: int = 90) -> bytes:
     """A JPEG of an RGB uint8 (H, W, 3) image; quality 1 to 100."""
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])

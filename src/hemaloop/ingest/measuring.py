@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hemaloop.errors import DataError
+from hemaloop.imaging.decode import work_in_callers_thread
 from hemaloop.imaging.measure import Measures, measure
 from hemaloop.ingest.privacy import QUARANTINE, Stripped, without_private
 from hemaloop.ingest.records import Upload
@@ -55,6 +56,7 @@ def measure_chunk(chunk: Chunk) -> list[Measured]:
     Each thread reads an upload and measures it: while some wait for the store, others have the processor, and no more
     than `THREADS` images are held.
     """
+    work_in_callers_thread()
     bucket, staging = Bucket(chunk.bucket), Staging(chunk.staged) if chunk.staged else None
     with ThreadPoolExecutor(THREADS) as pool:
         measured = pool.map(lambda upload: _measure(bucket, staging, upload, chunk), chunk.uploads)

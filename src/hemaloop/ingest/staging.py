@@ -3,13 +3,11 @@
 import hashlib
 import logging
 import time
-import uuid
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hemaloop.errors import DataError
-from hemaloop.files import TEMPORARY
 from hemaloop.imaging.strip import strip_private
 from hemaloop.ingest.records import Upload
 from hemaloop.storage import Bucket
@@ -31,14 +29,15 @@ class Staging:
         self.folder = folder
 
     def keep(self, data: bytes, sha256: str) -> None:
-        """Not forced to the disk: whatever a power cut leaves is checked by its hash."""
+        """Written as it is, and not forced to the disk: whatever a kill or a power cut leaves is told by its hash."""
         path = self.folder / sha256
-        if path.exists():
+        if path.is_file() and path.stat().st_size == len(data):
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        whole = self.folder / f"{TEMPORARY}{uuid.uuid4().hex}"
-        whole.write_bytes(data)
-        whole.replace(path)
+        try:
+            path.write_bytes(data)
+        except FileNotFoundError:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
 
     def read(self, bucket: Bucket, upload: Upload) -> bytes:
         """The bytes that were measured, checked by their hash.
