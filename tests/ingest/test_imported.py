@@ -62,7 +62,7 @@ def test_imported_images_are_validated_ledgered_and_versioned(
     assert list(bucket.list("uploads/")) == []
     told = {form: hemaloop_import(tmp_path, *arguments) for form, arguments in forms.items()}
     assert all("2 sent, 0 were there" in each for each in told.values())
-    assert "hemaloop ingest --once --reconcile" in told["csv"]
+    assert "hemaloop ingest --once" in told["csv"]
     assert "hemaloop ingest --once\n" in told["folders"]
     assert "0 sent, 2 were there" in hemaloop_import(tmp_path, *forms["voc"])
 

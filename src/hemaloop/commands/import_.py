@@ -179,7 +179,7 @@ def how_to_ingest(keys: Sequence[str], params: Path) -> str:
         return "the next ingest takes them; or now: hemaloop ingest --once"
     return (
         f"{old} were not captured in the last {days} days, where a poll looks: "
-        "the next reconciliation finds them; or now: hemaloop ingest --once --reconcile"
+        "the next reconciliation finds them; or now: hemaloop ingest --once"
     )
 
 

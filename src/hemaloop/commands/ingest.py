@@ -25,7 +25,6 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         metavar="ADDRESS",
         help="scheduler of a Dask cluster to measure on (default: HEMALOOP_DASK)",
     )
-    parser.add_argument("--reconcile", action="store_true", help="first look through the whole bucket")
     parser.set_defaults(run=run)
 
 
