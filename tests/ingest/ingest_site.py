@@ -3,7 +3,6 @@
 import hashlib
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,23 +20,6 @@ from hemaloop.storage import Bucket
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 CAPTURED = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
-
-
-def make_origin(folder: Path) -> Path:
-    """A bare repository with our params.yaml and an empty DVC project on main."""
-    work, origin = folder / "work", folder / "origin.git"
-    work.mkdir(parents=True)
-    (work / "params.yaml").write_bytes(PARAMS.read_bytes())
-
-    def run(*command: str) -> None:
-        subprocess.run(command, cwd=work, check=True, capture_output=True)
-
-    run("git", "init", "-q", "-b", "main")
-    run(sys.executable, "-m", "dvc", "init", "-q")
-    run("git", "add", ".")
-    run("git", "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "-q", "-m", "Begin")
-    run("git", "clone", "-q", "--bare", str(work), str(origin))
-    return origin
 
 
 def environment(home: Path, bucket: Bucket, origin: Path) -> dict[str, str]:

@@ -26,11 +26,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 import great_expectations.expectations  # noqa: F401
 import s3fs  # noqa: F401
 import sqlalchemy
-from ingest_site import PARAMS, commits, environment, make_origin, revision_files, settings_of, upload
+from ingest_site import PARAMS, commits, environment, revision_files, settings_of, upload
 from pictures import picture
 
 import hemaloop.dataset.repository
 import hemaloop.ingest.expectations  # noqa: F401
+from drill.site import make_origin
 from hemaloop.imaging import faults
 from hemaloop.ingest import sealing
 from hemaloop.ingest.ledger import Ledger

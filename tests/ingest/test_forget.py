@@ -12,9 +12,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from ingest_site import CAPTURED, commits, environment, make_origin, revision_files, settings_of
+from ingest_site import CAPTURED, commits, environment, revision_files, settings_of
 from pictures import picture
 
+from drill.site import make_origin
 from hemaloop.cli import main
 from hemaloop.config import Settings
 from hemaloop.dataset.verification import verify

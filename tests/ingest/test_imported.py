@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from ingest_site import PARAMS, environment, make_origin, revision_files, settings_of
+from ingest_site import PARAMS, environment, revision_files, settings_of
 from pictures import picture
 
+from drill.site import make_origin
 from hemaloop.ingest.ledger import Ledger
 from hemaloop.ingest.states import State
 from hemaloop.storage import Bucket

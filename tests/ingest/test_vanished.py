@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ingest_site import PARAMS, environment, make_origin, settings_of, upload
+from ingest_site import PARAMS, environment, settings_of, upload
 from pictures import picture
 
+from drill.site import make_origin
 from hemaloop.config import Settings
 from hemaloop.ingest.claims import claimant
 from hemaloop.ingest.ledger import Ledger

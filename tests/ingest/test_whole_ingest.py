@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from ingest_site import PARAMS, commits, environment, make_origin, revision_files, settings_of, upload
+from ingest_site import PARAMS, commits, environment, revision_files, settings_of, upload
 from pictures import picture
 
+from drill.site import make_origin
 from hemaloop.imaging import faults
 from hemaloop.ingest.ledger import Ledger
 from hemaloop.storage import Bucket
