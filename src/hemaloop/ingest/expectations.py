@@ -4,6 +4,7 @@ Importing it takes seconds: import this module only when there is something to j
 """
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -130,6 +131,7 @@ def _context(site: Path) -> Any:
     """A context in memory, so that a page costs this round and not the history; its site is the folder `site`."""
     # It would send statistics to its makers; it reads this when it is imported.
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it tells of each temporary folder
     import great_expectations as gx
 
     context = gx.get_context(mode="ephemeral")
