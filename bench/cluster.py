@@ -4,14 +4,12 @@ On one machine a cluster has no more processors to give, and what is measured mu
 """
 
 import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
 from bench.flow import prefect_server, variables
 from bench.images import turned_fields
 from bench.ingesting import PARAMS, site, upload
-from bench.ratio import Ratio
+from bench.ratio import Ratio, seconds
 from bench.table import show
 from hemaloop.embedded import environment, open_bucket
 from tasks import ingest_steps
@@ -48,19 +46,13 @@ def _measuring(images: list[bytes], on_dask: bool) -> float:
         def measure_all(runner: Any) -> float:
             with runner:
                 runner.map(tasks.measure, {"chunk": chunks[:WORKERS]}).result()
-                return _seconds(lambda: runner.map(tasks.measure, {"chunk": chunks}).result())
+                return seconds(lambda: runner.map(tasks.measure, {"chunk": chunks}).result())
 
         if not on_dask:
             return measure_all(ThreadPoolTaskRunner(max_workers=ingest_steps.CHUNKS))
         local: Any = distributed.LocalCluster
         with local(n_workers=WORKERS, threads_per_worker=1, dashboard_address=None) as cluster:
             return measure_all(DaskTaskRunner(address=cluster.scheduler_address))
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

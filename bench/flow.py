@@ -5,14 +5,13 @@ Expectations, once a process. Plain runs before and after the flow, each on a si
 """
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from bench.images import turned_fields
 from bench.ingesting import PARAMS, site, upload
-from bench.ratio import Ratio
+from bench.ratio import Ratio, seconds
 from bench.table import show
 from hemaloop.config import Settings, read_settings
 from hemaloop.embedded import environment, open_bucket
@@ -63,7 +62,7 @@ def _twice(images: list[bytes], ingest: Callable[[], Any]) -> tuple[float, float
         for number, image in enumerate(images):
             upload(bucket, number, image)
         ingest_steps.find_params(settings, None, newest=True)
-        return _seconds(ingest), _seconds(ingest)
+        return seconds(ingest), seconds(ingest)
 
 
 def variables(settings: Settings) -> dict[str, str]:
@@ -73,12 +72,6 @@ def variables(settings: Settings) -> dict[str, str]:
         "HEMALOOP_BUCKET": open_bucket(settings).url,
         "HEMALOOP_REPOSITORY": settings.repository,
     }
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

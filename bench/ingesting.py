@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from bench.images import turned_fields
-from bench.ratio import Ratio
+from bench.ratio import Ratio, seconds
 from bench.table import show
 from drill.site import make_origin
 from hemaloop.config import Settings, read_settings
@@ -60,7 +60,7 @@ def run(quick: bool = False) -> list[Ratio]:
         limits.append(read_and_decode(bucket, keys))
         in_bulk = _read_in_bulk(bucket, keys)
         adding = _add(settings)
-        poll = _seconds(lambda: ingest_plain(settings, str(PARAMS)))
+        poll = seconds(lambda: ingest_plain(settings, str(PARAMS)))
         states = ", ".join(f"{count} {state}" for state, count in Ledger(settings.ledger).counts().items())
     limit, ours = min(limits), whole - watched.seconds["version"] + adding
     stages = watched.shares() | {"dvc add, by itself": adding, "the whole, pushed to S3 and git": whole}
@@ -145,7 +145,7 @@ def read_and_decode(bucket: Bucket, keys: list[str]) -> float:
         bucket.read(sidecar_key(key))
 
     with ThreadPoolExecutor(THREADS) as pool:
-        return _seconds(lambda: list(pool.map(one, keys)))
+        return seconds(lambda: list(pool.map(one, keys)))
 
 
 def _read_in_bulk(bucket: Bucket, keys: list[str]) -> float:
@@ -161,7 +161,7 @@ def _read_in_bulk(bucket: Bucket, keys: list[str]) -> float:
                 found = fs.cat(paths)
                 list(pool.map(_decode, (found[path] for path in paths[: len(chunk)])))
 
-    return _seconds(read)
+    return seconds(read)
 
 
 def _add(settings: Settings) -> float:
@@ -181,17 +181,11 @@ def _add(settings: Settings) -> float:
                 (work / path).write_bytes(data)
             _in(work, sys.executable, "-m", "dvc", "add", "-q", *(f"data/batches/{each.name}" for each in batches))
 
-        return _seconds(add)
+        return seconds(add)
 
 
 def _decode(data: bytes) -> None:
     cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def _in(folder: Path, *command: str) -> None:

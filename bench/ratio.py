@@ -24,12 +24,17 @@ class Ratio:
         return self.ratio <= self.goal
 
 
+def seconds(call: Callable[[], object]) -> float:
+    """How long a call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
 def compare(ours: Callable[[], object], limit: Callable[[], object], rounds: int = 5) -> tuple[float, float]:
     """Median seconds of both, taken in turns so that a busy machine slows both."""
     taken: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
-        for call, seconds in zip((ours, limit), taken, strict=True):
-            start = time.perf_counter()
-            call()
-            seconds.append(time.perf_counter() - start)
+        for call, so_far in zip((ours, limit), taken, strict=True):
+            so_far.append(seconds(call))
     return median(taken[0]), median(taken[1])

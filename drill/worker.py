@@ -18,6 +18,7 @@ import great_expectations.expectations  # noqa: F401
 import s3fs  # noqa: F401
 
 import hemaloop.ingest.expectations  # noqa: F401
+from drill.forks import fork
 from hemaloop.config import read_settings
 from hemaloop.errors import HemaloopError
 from tasks.ingest_plain import ingest_plain
@@ -37,13 +38,7 @@ def run(params: str, keys: list[str]) -> int:
 
 def forked(params: str, keys: list[str], kill_after: float | None) -> int:
     """A run in a child; negative where it was killed."""
-    child = os.fork()
-    if child == 0:
-        try:
-            os._exit(run(params, keys))
-        except BaseException:  # a fork must not go on as its parent
-            logging.exception("a run ended with a bug")
-            os._exit(1)
+    child = fork(lambda: os._exit(run(params, keys)))
     deadline = time.monotonic() + kill_after if kill_after is not None else None
     while True:
         done, status = os.waitpid(child, os.WNOHANG)

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
@@ -65,14 +65,14 @@ def remove_pictures(before: datetime, naming: Sequence[str] = ()) -> int:
     return removed
 
 
-def _tables() -> Iterator[Artifact]:
+def _tables() -> list[Artifact]:
     """All of them, read before the first is removed."""
     wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[REFUSED]))
     found: list[Artifact] = []
     with get_client(sync_client=True) as client:
         while page := client.read_artifacts(artifact_filter=wanted, limit=20, offset=len(found)):
             found += page
-    return iter(found)
+    return found
 
 
 def _row(found: Measured, judgement: Judgement, picture: bytes | None) -> str:

@@ -10,9 +10,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "ingest"))  # its site and pi
 
 from a_cluster import cluster
 from ingest_site import PARAMS, environment, settings_of, upload
-from pictures import picture
 from sqlalchemy import select
 
+from bench.images import speckles as picture
 from drill.site import make_origin
 from hemaloop.errors import ConfigError
 from hemaloop.imaging import faults

@@ -27,10 +27,11 @@ import great_expectations.expectations  # noqa: F401
 import s3fs  # noqa: F401
 import sqlalchemy
 from ingest_site import PARAMS, commits, environment, revision_files, settings_of, upload
-from pictures import picture
 
 import hemaloop.dataset.repository
 import hemaloop.ingest.expectations  # noqa: F401
+from bench.images import speckles as picture
+from drill.forks import in_child
 from drill.site import make_origin
 from hemaloop.imaging import faults
 from hemaloop.ingest import sealing
@@ -136,19 +137,6 @@ class Site:
             said = json.loads(data)["reason"] if stored.key.endswith(".json") else ""
             found[stored.key] = said or hashlib.sha256(data).hexdigest()
         return found
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """Run it in a fork; its exit status, negative for a signal."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-            os._exit(0)
-        except BaseException:  # noqa: BLE001 - a fork must not go on as its parent
-            sys.excepthook(*sys.exc_info())
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def at_first_command(_: int, name: str, __: Counter[str]) -> bool:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from ingest_site import CAPTURED, commits, environment, revision_files, settings_of
-from pictures import picture
 
+from bench.images import speckles as picture
+from drill.forks import in_child
 from drill.site import make_origin
 from hemaloop.cli import main
 from hemaloop.config import Settings
@@ -236,15 +237,3 @@ def die_after(site: Site, effects: int) -> None:
     around(Bucket, "delete")
     sys.addaudithook(lambda event, _: cross() if event in ("subprocess.Popen", "os.remove", "shutil.rmtree") else None)
     site.forget()
-
-
-def in_child(work: Callable[[], object]) -> int:
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-            os._exit(0)
-        except BaseException:  # noqa: BLE001 - a fork must not go on as its parent
-            sys.excepthook(*sys.exc_info())
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

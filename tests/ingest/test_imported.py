@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from ingest_site import PARAMS, environment, revision_files, settings_of
-from pictures import picture
 
+from bench.images import speckles as picture
 from drill.site import make_origin
 from hemaloop.ingest.ledger import Ledger
 from hemaloop.ingest.states import State

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 from finding_site import TODAY, Site
-from pictures import picture
 from sqlalchemy import insert
 
+from bench.images import speckles as picture
 from hemaloop.ingest.consent import PATIENT
 from hemaloop.ingest.ledger import Step, take
 from hemaloop.ingest.rules import CONSENT_WITHDRAWN

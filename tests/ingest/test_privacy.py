@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from ingest_site import CAPTURED
 from ledger_site import LATER, MEMORY, enter_all
-from pictures import picture
 from sqlalchemy import Connection, insert
 
+from bench.images import speckles as picture
 from hemaloop.imaging import faults
 from hemaloop.imaging.measure import measure
 from hemaloop.ingest.claims import claim

@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from pictures import picture
 
+from bench.images import speckles as picture
 from hemaloop.cli import parser
 from hemaloop.errors import ConfigError, DataError
 from hemaloop.imaging import faults

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from ingest_site import PARAMS, environment, settings_of, upload
-from pictures import picture
 
+from bench.images import speckles as picture
 from drill.site import make_origin
 from hemaloop.config import Settings
 from hemaloop.ingest.claims import claimant

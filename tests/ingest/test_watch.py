@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from finding_site import CLASSES, LONG_AFTER, LONG_AGO, TODAY, Site
-from pictures import picture
 
+from bench.images import speckles as picture
 from hemaloop.errors import TransientError
 from hemaloop.ingest.reconciling import last_reconciliation
 from hemaloop.ingest.rules import MISPLACED, VANISHED

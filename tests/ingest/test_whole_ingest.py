@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from ingest_site import PARAMS, commits, environment, revision_files, settings_of, upload
-from pictures import picture
 
+from bench.images import speckles as picture
 from drill.site import make_origin
 from hemaloop.imaging import faults
 from hemaloop.ingest.ledger import Ledger

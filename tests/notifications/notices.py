@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote_plus
 
+from hemaloop.errors import TransientError
+
 BUCKET = "blood"
 
 
@@ -42,3 +44,17 @@ def capture(number: int, suffix: str = ".jpg") -> str:
 
 def captures(numbers: Sequence[int]) -> list[str]:
     return [capture(number) for number in numbers]
+
+
+class Sleeper:
+    """Who is to be woken, while not away."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.away = False
+
+    def __call__(self, keys: tuple[str, ...]) -> bool:
+        if self.away:
+            raise TransientError("nobody is there")
+        self.heard += keys
+        return True

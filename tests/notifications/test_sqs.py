@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from notices import BUCKET, TEST_EVENT, by_sns, capture, captures, s3
+from notices import BUCKET, TEST_EVENT, Sleeper, by_sns, capture, captures, s3
 
 from hemaloop.embedded import environment, free_port
 from hemaloop.errors import ConfigError, TransientError
@@ -33,18 +33,6 @@ def sqs() -> Iterator[Any]:
     with environment(key):
         yield botocore.session.get_session().create_client("sqs", "us-east-1", endpoint_url=f"http://127.0.0.1:{port}")
     server.stop()
-
-
-class Sleeper:
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-        self.away = False
-
-    def __call__(self, keys: tuple[str, ...]) -> bool:
-        if self.away:
-            raise TransientError("nobody is there")
-        self.heard += keys
-        return True
 
 
 class Follower:

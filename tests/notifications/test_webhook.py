@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import uvicorn
-from notices import BUCKET, capture, captures, minio, s3
+from notices import BUCKET, Sleeper, capture, captures, minio, s3
 
 from hemaloop.embedded import free_port
 from hemaloop.errors import ConfigError, TransientError
@@ -18,18 +18,6 @@ from hemaloop.notifications.webhook import LARGEST_BODY, PATH, application
 
 TOKEN = "a-shared-secret"
 GOOD = {"Authorization": f"Bearer {TOKEN}"}
-
-
-class Sleeper:
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-        self.away = False
-
-    def __call__(self, keys: tuple[str, ...]) -> bool:
-        if self.away:
-            raise TransientError("nobody is there")
-        self.heard += keys
-        return True
 
 
 class Hook:

@@ -118,3 +118,8 @@ def identity(stored: StoredObject, vanished: bool) -> str:
     are another upload, though S3 gives them the same ETag: its time tells them apart.
     """
     return f"{stored.etag}@{stored.modified.astimezone(UTC):%Y%m%dT%H%M%SZ}" if vanished else stored.etag
+
+
+def is_identified(known: str, etag: str) -> bool:
+    """Whether an object with this ETag is the one that the ledger knows as `known`: see `identity`."""
+    return known.partition("@")[0] == etag if etag else True  # a store that gives no ETag cannot tell

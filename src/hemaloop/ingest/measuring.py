@@ -8,6 +8,7 @@ from pathlib import Path
 from hemaloop.errors import DataError
 from hemaloop.imaging.decode import work_in_callers_thread
 from hemaloop.imaging.measure import Measures, measure
+from hemaloop.ingest.finding import is_identified
 from hemaloop.ingest.privacy import QUARANTINE, Stripped, without_private
 from hemaloop.ingest.records import Upload
 from hemaloop.ingest.rules import LABEL_UNKNOWN, MISPLACED, SIDECAR_INVALID, SIDECAR_MISMATCH, TOO_LARGE, VANISHED
@@ -70,7 +71,7 @@ def _measure(bucket: Bucket, staging: Staging | None, upload: Upload, chunk: Chu
         found = bucket.fetch(upload.key)
     except FileNotFoundError:
         return Measured(upload.id, upload.key, upload.size, VANISHED, "it was listed, and gone when it was to be read")
-    if not upload.etag.startswith(found.etag):  # the ledger may have added a time to it
+    if not is_identified(upload.etag, found.etag):
         note = "it was listed, and overwritten when it was to be read: what is there now is another upload"
         return Measured(upload.id, upload.key, upload.size, VANISHED, note)
     measures = measure(found.data)

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_
 
 from hemaloop.errors import DataError
 from hemaloop.ingest import removals
+from hemaloop.ingest.finding import is_identified
 from hemaloop.ingest.ledger import CHUNK, Ledger, Step, read_uploads, selected, take
 from hemaloop.ingest.quarantine import objects_of
 from hemaloop.ingest.records import Upload
@@ -93,7 +94,7 @@ def _removals(bucket: Bucket, upload: Upload, beside: Mapping[int, Removal]) -> 
 
 def _is_there(bucket: Bucket, upload: Upload) -> bool:
     stored = next((each for each in bucket.list(upload.key) if each.key == upload.key), None)
-    return stored is not None and upload.etag.startswith(stored.etag)  # the ledger may have added a time to it
+    return stored is not None and is_identified(upload.etag, stored.etag)
 
 
 def _sidecars(bucket: Bucket, found: Sequence[Upload]) -> dict[int, Removal]:
