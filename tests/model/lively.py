@@ -12,9 +12,9 @@ def lively_model(pixels: npt.NDArray[np.uint8]) -> Any:
     """Three classes; normalised over `pixels`, so that signals neither die out nor saturate on the way through."""
     import keras
 
-    from hemaloop.model import architecture
+    from hemaloop.model.networks import mobilenetv2
 
-    model = architecture.build(pixels.shape[1], 3, ALPHA, architecture.full_widths(ALPHA))
+    model = mobilenetv2.build(pixels.shape[1], 3, ALPHA, mobilenetv2.full_widths(ALPHA))
     rng = np.random.default_rng(3)
     for norm in (layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)):
         norm.momentum = 0.0

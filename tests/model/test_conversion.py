@@ -74,8 +74,8 @@ def test_the_same_model_gives_the_same_bytes(model: Any, pixels: Any, shipped: b
 
 
 def test_pruned_is_smaller_and_faster_than_its_parent(model: Any, pixels: Any) -> None:
-    from hemaloop.model.architecture import build, full_widths
     from hemaloop.model.conversion import to_float
+    from hemaloop.model.networks.mobilenetv2 import build, full_widths
     from hemaloop.model.pruning import kept_channels
 
     fewer = build(SIZE_PX, 3, 0.35, [kept_channels(width, 0.6) for width in full_widths(0.35)])

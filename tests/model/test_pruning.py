@@ -60,7 +60,7 @@ def test_the_average_of_a_removed_channel_stays(training: Samples) -> None:
 
 
 def test_pruned_network_computes_less(training: Samples) -> None:
-    from hemaloop.model.architecture import widths_of
+    from hemaloop.model.networks.mobilenetv2 import widths_of
     from hemaloop.model.pruning import prune
 
     model = lively_model(training.take(np.arange(len(training))))

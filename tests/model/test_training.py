@@ -31,10 +31,10 @@ def test_the_model_is_left_at_its_best_epoch(training: Samples, validation: Samp
 
 
 def test_frozen_blocks_and_normalisations_stay(training: Samples) -> None:
-    from hemaloop.model import architecture
     from hemaloop.model.fitting import freeze_below
+    from hemaloop.model.networks import mobilenetv2
 
-    model = architecture.build(32, 3, 0.35, architecture.full_widths(0.35))
+    model = mobilenetv2.build(32, 3, 0.35, mobilenetv2.full_widths(0.35))
     before = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
     freeze_below(model, 16)
     model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from hemaloop.model import architecture
 from hemaloop.model.augmentation import augment
+from hemaloop.model.networks import mobilenetv2
 from hemaloop.model.prepared import Samples
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def fine_tune(
 
 def freeze_below(model: Any, first_block: int, statistics: bool = False) -> None:
     """Let only convolutions from that block on, and the head, learn; 0 includes the stem; `statistics` too if asked."""
-    names = [architecture.block_name(index) for index in range(len(architecture.BLOCKS))] + ["Conv_1"]
+    names = [mobilenetv2.block_name(index) for index in range(len(mobilenetv2.BLOCKS))] + ["Conv_1"]
     learns = first_block == 0
     for layer in model.layers:
         learns = learns or layer.name.startswith(names[first_block])

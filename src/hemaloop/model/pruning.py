@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from hemaloop.model import architecture
+from hemaloop.model.networks import mobilenetv2
 from hemaloop.model.prepared import Samples
 
 Array = npt.NDArray[np.float32]
@@ -27,7 +27,7 @@ class Activity:
 
 @dataclass(frozen=True)
 class Pruned:
-    model: Any  # keras.Model, as `architecture.build` makes it
+    model: Any  # keras.Model, as `mobilenetv2.build` makes it
     widths_before: tuple[int, ...]
     widths: tuple[int, ...]
 
@@ -37,10 +37,10 @@ def prune(model: Any, alpha: float, training: Samples, share: float) -> Pruned:
 
     What a removed channel gave on average is added to the block's output, so that only its variation is lost.
     """
-    blocks = range(1, len(architecture.BLOCKS))
+    blocks = range(1, len(mobilenetv2.BLOCKS))
     weights = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
     activities = measure(model, training)
-    widths = architecture.widths_of(model)
+    widths = mobilenetv2.widths_of(model)
     kept = tuple(
         keep(contribution(weights, block, activity), kept_channels(width, share))
         for block, activity, width in zip(blocks, activities, widths, strict=True)
@@ -67,7 +67,7 @@ def contribution(weights: dict[str, list[Array]], block: int, activity: Activity
     Source: after Luo et al. 2017, "ThiNet", arXiv:1707.06342 (a channel is judged by what its loss does to the next
     layer), with the mean kept as in the network trimming of Molchanov et al. 2017, arXiv:1611.06440.
     """
-    name = architecture.block_name(block)
+    name = mobilenetv2.block_name(block)
     kernel = weights[f"{name}{PROJECTION}"][0][0, 0]  # (channels, outputs)
     gamma, _, _, variance = weights[f"{name}{PROJECTION}_BN"]
     norms = np.linalg.norm(kernel * _scale(gamma, variance), axis=1)
@@ -82,8 +82,8 @@ def keep(contributions: Array, count: int) -> npt.NDArray[np.intp]:
 
 def measure(model: Any, training: Samples) -> list[Activity]:
     """Mean and standard deviation over images and places of each block's expansion channels."""
-    blocks = range(1, len(architecture.BLOCKS))
-    outputs = [model.get_layer(f"{architecture.block_name(block)}{DEPTHWISE_OUTPUT}").output for block in blocks]
+    blocks = range(1, len(mobilenetv2.BLOCKS))
+    outputs = [model.get_layer(f"{mobilenetv2.block_name(block)}{DEPTHWISE_OUTPUT}").output for block in blocks]
     # The moments are part of the network, so that no activation map leaves it.
     moments = [keras.ops.mean(value, axis=(1, 2)) for output in outputs for value in (output, keras.ops.square(output))]
     probe = keras.Model(model.input, moments)
@@ -104,7 +104,7 @@ def _activity(mean: npt.NDArray[np.float64], square: npt.NDArray[np.float64]) ->
 
 def _cut(weights: dict[str, list[Array]], block: int, kept: npt.NDArray[np.intp], mean: Array) -> None:
     """Keep these channels in every layer of the block, and the mean of the others in the last normalisation."""
-    name = architecture.block_name(block)
+    name = mobilenetv2.block_name(block)
     kernel = weights[f"{name}{PROJECTION}"][0]
     removed = np.setdiff1d(np.arange(len(mean)), kept)
     gamma, beta, average, variance = weights[f"{name}{PROJECTION}_BN"]
@@ -117,12 +117,12 @@ def _cut(weights: dict[str, list[Array]], block: int, kept: npt.NDArray[np.intp]
 
 
 def _scale(gamma: Array, variance: Array) -> Array:
-    return np.asarray(gamma / np.sqrt(variance + architecture.EPSILON), np.float32)
+    return np.asarray(gamma / np.sqrt(variance + mobilenetv2.EPSILON), np.float32)
 
 
 def _rebuild(model: Any, alpha: float, widths: tuple[int, ...], weights: dict[str, list[Array]]) -> Any:
     classes, dropout = model.output.shape[-1], model.get_layer("dropout").rate
-    smaller = architecture.build(model.input.shape[1], classes, alpha, widths, dropout)
-    architecture.set_weights(smaller, weights)
+    smaller = mobilenetv2.build(model.input.shape[1], classes, alpha, widths, dropout)
+    mobilenetv2.set_weights(smaller, weights)
     smaller.get_layer("probabilities").set_weights(weights["probabilities"])
     return smaller

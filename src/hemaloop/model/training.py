@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from hemaloop.errors import DataError
-from hemaloop.model import architecture
 from hemaloop.model.fitting import Epoch, Examples, Plan, class_weights, fine_tune, fit, predict
+from hemaloop.model.networks import mobilenetv2
 from hemaloop.model.parameters import RANDOM, TrainParams
 from hemaloop.model.prepared import Samples
 from hemaloop.model.weights import pretrained
@@ -17,19 +17,19 @@ from hemaloop.model.weights import pretrained
 def train(
     training: Samples, validation: Samples, size_px: int, classes: Sequence[str], params: TrainParams
 ) -> tuple[Any, list[Epoch]]:
-    """A fitted keras.Model, as `architecture.build` makes it, and its curves.
+    """A fitted keras.Model, as `mobilenetv2.build` makes it, and its curves.
 
     Raises:
         DataError: a class has no training image.
         ConfigError: the weights to start from are not there.
     """
     check_classes(training, classes)
-    widths = architecture.full_widths(params.alpha)
-    model = architecture.build(size_px, len(classes), params.alpha, widths, params.dropout)
+    widths = mobilenetv2.full_widths(params.alpha)
+    model = mobilenetv2.build(size_px, len(classes), params.alpha, widths, params.dropout)
     scratch = params.weights == RANDOM
     curves: list[Epoch] = []
     if not scratch:
-        architecture.set_weights(model, pretrained(params.weights, params.alpha))
+        mobilenetv2.set_weights(model, pretrained(params.weights, params.alpha))
         curves = _fit_head(model, training, validation, params)
     plan = Plan(
         "blocks",
@@ -54,7 +54,7 @@ def check_classes(training: Samples, classes: Sequence[str]) -> None:
 
 def _fit_head(model: Any, training: Samples, validation: Samples, params: TrainParams) -> list[Epoch]:
     """Fit the last layer alone, on features that are computed once."""
-    backbone = keras.Model(model.input, model.get_layer(architecture.FEATURES).output)
+    backbone = keras.Model(model.input, model.get_layer(mobilenetv2.FEATURES).output)
     backbone.compile(jit_compile=False)
     features, held_out = predict(backbone, training), predict(backbone, validation)
     last = model.get_layer("probabilities")

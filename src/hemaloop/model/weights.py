@@ -15,7 +15,7 @@ PUBLISHED_PX = 224
 
 
 def pretrained(source: str, alpha: float) -> dict[str, list[Any]]:
-    """Weights of MobileNetV2's layers by their names, as `architecture.set_weights` takes them.
+    """Weights of MobileNetV2's layers by their names, as `mobilenetv2.set_weights` takes them.
 
     Args:
         source: "imagenet" (found in KERAS_HOME, else downloaded by Keras) or the path of an .h5 file without top.
