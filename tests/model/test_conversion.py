@@ -11,7 +11,7 @@ from lively import lively_model
 from hemaloop.errors import DataError
 from hemaloop.inference.classifier import Classifier
 from hemaloop.inference.metadata import ModelMetadata, attach
-from hemaloop.model.latency import compare
+from hemaloop.model.evaluation.latency import compare
 from hemaloop.model.prepared import Samples
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tensorflow")]

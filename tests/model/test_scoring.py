@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hemaloop.model.latency import compare
-from hemaloop.model.scoring import interval, macro_auc, score, score_classes
+from hemaloop.model.evaluation.latency import compare
+from hemaloop.model.evaluation.scoring import interval, macro_auc, score, score_classes
 
 CLASSES = ("a", "b", "c")
 

@@ -14,11 +14,11 @@ import numpy.typing as npt
 from hemaloop.config import read_classes, read_section
 from hemaloop.errors import DataError
 from hemaloop.inference.classifier import Classifier
-from hemaloop.model.latency import compare
+from hemaloop.model.evaluation.latency import compare
 from hemaloop.model.parameters import EvaluateParams
 from hemaloop.model.prepared import TEST, Samples, read_prepared, write_rows
 from hemaloop.model.runtime import held_stderr
-from hemaloop.model.scoring import ClassScore, score, score_classes
+from hemaloop.model.evaluation.scoring import ClassScore, score, score_classes
 from hemaloop.stages.runner import run
 
 FILES = {"float": "float.tflite", "pruned": "pruned.tflite", "int8": "model.tflite"}
