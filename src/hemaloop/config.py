@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from hemaloop.errors import ConfigError
 
 EMBEDDED = "embedded"
+PRESET = "preset"  # the key of params.yaml that names a file of PRESETS, beside params.yaml
+PRESETS = Path("papers/presets")
 
 Section = TypeVar("Section")
 
@@ -65,23 +67,48 @@ def bucket_url(settings: Settings) -> str:
 
 
 def read_params(path: Path) -> dict[str, Any]:
-    """Read a whole params.yaml.
+    """Read a whole params.yaml; where it names a preset, papers/presets/<preset>.yaml beside it is laid over it.
 
     Raises:
-        ConfigError: it is not there, or is no YAML mapping.
+        ConfigError: it, or the preset, is not there, or is no YAML mapping.
     """
+    try:
+        params = read_mapping(path)
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is not there: run this in a clone of the project, where params.yaml is") from None
+    preset = params.get(PRESET) or ""
+    if not preset:
+        return params
+    folder = path.parent / PRESETS
+    try:
+        return lay_over(params, read_mapping(folder / f"{preset}.yaml"))
+    except FileNotFoundError:
+        known = ", ".join(sorted(each.stem for each in folder.glob("*.yaml"))) or "none"
+        raise ConfigError(f"{path}: {PRESET}: there is no {preset!r} in {folder}; known are: {known}") from None
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A YAML file that is a mapping. Raises: FileNotFoundError; ConfigError: it is something else."""
     import yaml  # not on a device
 
     try:
         # C where PyYAML was built with it: ten times as quick, and every step reads its parameters.
-        params = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except FileNotFoundError:
-        raise ConfigError(f"{path} is not there: run this in a clone of the project, where params.yaml is") from None
+        values = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
-    if not isinstance(params, dict):
-        raise ConfigError(f"{path}: wanted a mapping of sections, got {type(params).__name__}")
-    return params
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: wanted a mapping of sections, got {type(values).__name__}")
+    return values
+
+
+def lay_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`below` with what `above` says: mappings are joined key by key, anything else is replaced."""
+    joined = dict(below)
+    for key, value in above.items():
+        known = joined.get(key)
+        both = isinstance(known, Mapping) and isinstance(value, Mapping)
+        joined[key] = lay_over(known, value) if both else value  # type: ignore[arg-type]
+    return joined
 
 
 def read_section(path: Path, name: str, cls: type[Section]) -> Section:

@@ -86,3 +86,37 @@ def test_everything_else_lies_below_home_by_default(tmp_path: Path) -> None:
 
 def test_the_projects_own_params_can_be_read() -> None:
     assert len(read_params(Path(__file__).parents[2] / "params.yaml")["classes"]) == 5
+
+
+PRESETS = {
+    "none": "{}",
+    "paper": "part: {count: 5, names: [c], inner: {share: 0.75}}",
+    "list": "- part",
+}
+
+
+def with_preset(tmp_path: Path, preset: str) -> Path:
+    folder = tmp_path / "papers" / "presets"
+    folder.mkdir(parents=True)
+    for name, text in PRESETS.items():
+        (folder / f"{name}.yaml").write_text(text)
+    path = tmp_path / "params.yaml"
+    path.write_text(f"{GOOD}\npreset: {preset}")
+    return path
+
+
+def test_a_preset_is_laid_over_key_by_key_and_none_changes_nothing(tmp_path: Path) -> None:
+    path = with_preset(tmp_path, "paper")
+    assert read_section(path, "part", Section) == Section(5, 1.0, ("c",), Inner(0.75))
+    for name in ("none", "''"):
+        path.write_text(f"{GOOD}\npreset: {name}")
+        assert read_section(path, "part", Section) == Section(3, 1.0, ("a", "b"), Inner(0.25))
+
+
+@pytest.mark.parametrize(
+    ("preset", "told"),
+    [("other", "there is no 'other' in .*; known are: list, none, paper"), ("list", "wanted a mapping of sections")],
+)
+def test_a_preset_that_cannot_be_read_is_named(tmp_path: Path, preset: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        read_params(with_preset(tmp_path, preset))

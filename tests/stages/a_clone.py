@@ -15,7 +15,10 @@ from hemaloop.imaging.decode import encode_jpeg
 from hemaloop.imaging.smear import Slide, draw
 
 ROOT = Path(__file__).parents[2]
-COPIED = (".dvc/config", ".dvc/.gitignore", ".gitignore", "data/.gitignore", "models/.gitignore", "dvc.yaml")
+COPIED = (
+    ".dvc/config", ".dvc/.gitignore", ".gitignore", "data/.gitignore", "models/.gitignore", "dvc.yaml",
+    "papers/presets/none.yaml",
+)  # fmt: skip
 SIDES = ("train", "train", "train", "validation", "test", "test")  # of a class's slides
 CLASSES = ("eosinophil", "lymphocyte", "monocyte")
 WITHOUT_TEST = "monocyte"
