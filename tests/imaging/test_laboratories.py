@@ -25,8 +25,7 @@ from hemaloop.imaging.smear.slide import Slide
 
 @pytest.fixture(scope="module")
 def cell() -> Image:
-    middle: Image = draw_cell("eosinophil", Slide.of(3), 1)[116:244, 116:244]
-    return middle
+    return np.asarray(draw_cell("eosinophil", Slide.of(3), 1)[116:244, 116:244], np.uint8)
 
 
 def _rng(seed: int = 0) -> np.random.Generator:
