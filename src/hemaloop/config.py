@@ -14,6 +14,7 @@ from hemaloop.errors import ConfigError
 EMBEDDED = "embedded"
 PRESET = "preset"  # the key of params.yaml that names a file of PRESETS, beside params.yaml
 PRESETS = Path("papers/presets")
+NO_PRESET = "none"  # an empty file of that name is there for DVC, whose stages name the preset's file
 
 Section = TypeVar("Section")
 
@@ -76,8 +77,8 @@ def read_params(path: Path) -> dict[str, Any]:
         params = read_mapping(path)
     except FileNotFoundError:
         raise ConfigError(f"{path} is not there: run this in a clone of the project, where params.yaml is") from None
-    preset = params.get(PRESET) or ""
-    if not preset:
+    preset = params.get(PRESET, NO_PRESET)
+    if preset in ("", NO_PRESET):
         return params
     folder = path.parent / PRESETS
     try:

@@ -89,7 +89,6 @@ def test_the_projects_own_params_can_be_read() -> None:
 
 
 PRESETS = {
-    "none": "{}",
     "paper": "part: {count: 5, names: [c], inner: {share: 0.75}}",
     "list": "- part",
 }
@@ -115,7 +114,7 @@ def test_a_preset_is_laid_over_key_by_key_and_none_changes_nothing(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("preset", "told"),
-    [("other", "there is no 'other' in .*; known are: list, none, paper"), ("list", "wanted a mapping of sections")],
+    [("other", "there is no 'other' in .*; known are: list, paper"), ("list", "wanted a mapping of sections")],
 )
 def test_a_preset_that_cannot_be_read_is_named(tmp_path: Path, preset: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
