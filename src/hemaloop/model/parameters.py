@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hemaloop.config import check
 
 IMAGENET, RANDOM = "imagenet", "random"
+REFUSE, REPORT = "refuse", "report"  # a leak between train and test
 BLOCKS = 16  # of MobileNetV2, that expand
 
 
@@ -72,8 +73,16 @@ class EvaluateParams:
     seed: int
     bootstrap_rounds: int
     latency_runs: int
+    leakage: str  # refuse or report
+    examined_images: int  # of the test side, at most
+    subgroup_images: int  # that a subgroup must have to be named the worst
+    abstention_risk: float  # of the answers that are not left to a person
 
     def __post_init__(self) -> None:
         check(self.seed >= 0, f"seed: wanted 0 or more, got {self.seed}")
         check(self.bootstrap_rounds >= 100, f"bootstrap_rounds: wanted 100 or more, got {self.bootstrap_rounds}")
         check(self.latency_runs >= 5, f"latency_runs: wanted 5 or more, got {self.latency_runs}")
+        check(self.leakage in (REFUSE, REPORT), f"leakage: wanted {REFUSE} or {REPORT}, got {self.leakage!r}")
+        check(self.examined_images >= 1, f"examined_images: wanted 1 or more, got {self.examined_images}")
+        check(self.subgroup_images >= 1, f"subgroup_images: wanted 1 or more, got {self.subgroup_images}")
+        check(0 <= self.abstention_risk < 1, f"abstention_risk: wanted 0 up to 1, got {self.abstention_risk}")

@@ -1,7 +1,6 @@
 """models/*.tflite and the test images -> evaluation/{metrics.json, latency.json, *.csv}; needs no TensorFlow."""
 
 import csv
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -14,11 +13,12 @@ import numpy.typing as npt
 from hemaloop.config import read_classes, read_section
 from hemaloop.errors import DataError
 from hemaloop.inference.classifier import Classifier
+from hemaloop.model.evaluation.figures import BY_CLASS, Answers
 from hemaloop.model.evaluation.latency import compare
+from hemaloop.model.evaluation.scoring import ClassScore, Scores, flat, score
 from hemaloop.model.parameters import EvaluateParams
-from hemaloop.model.prepared import TEST, Samples, read_prepared, write_rows
+from hemaloop.model.prepared import TEST, Samples, read_prepared
 from hemaloop.model.runtime import held_stderr
-from hemaloop.model.evaluation.scoring import ClassScore, score, score_classes
 from hemaloop.stages.runner import run
 
 FILES = {"float": "float.tflite", "pruned": "pruned.tflite", "int8": "model.tflite"}
@@ -42,13 +42,12 @@ def main() -> None:
         for name, model in models.items()
     }
     EVALUATION.mkdir(exist_ok=True)
-    sizes = {name: len(content) for name, content in contents.items()}
-    _write_json("metrics", {name: _figures(test, answers[name], sizes[name], params) for name in FILES})
+    scores = {name: _score(test, answers[name], classes, params) for name in FILES}
+    _write_json("metrics", {name: _figures(scores[name]) | {"bytes": len(contents[name])} for name in FILES})
     _write_json("latency", _latency(models, test, params.latency_runs))
     _write_answers(test, answers[SHIPPED], classes)
-    scores = score_classes(test.labels, answers[SHIPPED].argmax(axis=1), classes)
-    write_rows(EVALUATION / "classes.csv", scores, ClassScore)
-    _tell(scores, len(test))
+    _write_classes(scores[SHIPPED].by_class)
+    _tell(scores[SHIPPED])
 
 
 def _load(content: bytes, classes: Sequence[str], size_px: int) -> Classifier:
@@ -58,10 +57,14 @@ def _load(content: bytes, classes: Sequence[str], size_px: int) -> Classifier:
     return model
 
 
-def _figures(test: Samples, probabilities: Probabilities, size: int, params: EvaluateParams) -> dict[str, Any]:
-    groups = [image.group for image in test.images]
-    scores = score(test.labels, probabilities, groups, params.bootstrap_rounds, params.seed)
-    return dataclasses.asdict(scores) | {"bytes": size}
+def _score(test: Samples, probabilities: Probabilities, classes: Sequence[str], params: EvaluateParams) -> Scores:
+    answers = Answers(test.labels, probabilities, tuple(image.group for image in test.images))
+    return score(answers, classes, params.bootstrap_rounds, params.seed)
+
+
+def _figures(scores: Scores) -> dict[str, float | None]:
+    counts = {name: getattr(scores, name) for name in ("images", "groups", "classes", "absent_classes")}
+    return flat(scores.figures) | counts
 
 
 def _latency(models: Mapping[str, Classifier], test: Samples, runs: int) -> dict[str, dict[str, float]]:
@@ -72,11 +75,12 @@ def _latency(models: Mapping[str, Classifier], test: Samples, runs: int) -> dict
 
 
 def _write_json(name: str, figures: dict[str, dict[str, Any]]) -> None:
-    rounded = {
-        model: {key: round(value, DIGITS) if isinstance(value, float) else value for key, value in values.items()}
-        for model, values in figures.items()
-    }
+    rounded = {model: {key: _rounded(value) for key, value in values.items()} for model, values in figures.items()}
     (EVALUATION / f"{name}.json").write_text(json.dumps(rounded, indent=2) + "\n")
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, DIGITS) if isinstance(value, float) else value
 
 
 def _write_answers(test: Samples, probabilities: Probabilities, classes: Sequence[str]) -> None:
@@ -94,9 +98,20 @@ def _write_answers(test: Samples, probabilities: Probabilities, classes: Sequenc
             writer.writerow([image.label, classes[int(row.argmax())]])
 
 
-def _tell(scores: Sequence[ClassScore], images: int) -> None:
-    print(f"evaluated on {images} test images")
-    absent = [score.label for score in scores if score.images == 0]
+def _write_classes(scores: Sequence[ClassScore]) -> None:
+    """Each class against the others: classes.csv, empty where it has no test image."""
+    columns = [f"{name}{end}" for name in BY_CLASS for end in ("", "_low", "_high")]
+    with (EVALUATION / "classes.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["label", "images", *columns])
+        for each in scores:
+            figures = flat(each.figures)
+            writer.writerow([each.label, each.images, *(_rounded(figures[column]) for column in columns)])
+
+
+def _tell(scores: Scores) -> None:
+    print(f"evaluated on {scores.images} test images of {scores.groups} groups")
+    absent = [each.label for each in scores.by_class if each.images == 0]
     if absent:
         print(f"no test image of {', '.join(absent)}: the figures speak of the other classes alone")
 

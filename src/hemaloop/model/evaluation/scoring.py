@@ -1,113 +1,89 @@
-"""How good answers are, by class and by group. Pure; no TensorFlow."""
+"""How good answers are, overall and by class, each figure with its interval. Pure; no TensorFlow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support, roc_auc_score
 
-Labels = npt.NDArray[np.intp]
-Probabilities = npt.NDArray[np.float32]
-
-LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Figures on test images; macro: the mean over the classes that have test images. None: cannot be known."""
-
-    accuracy: float
-    macro_sensitivity: float
-    macro_sensitivity_low: float | None  # 95 % interval, by bootstrap over groups; None with a single group
-    macro_sensitivity_high: float | None
-    macro_precision: float
-    macro_f1: float
-    macro_auc: float | None  # one against the rest; None with a single class
-    images: int
-    groups: int
-    classes: int  # that have test images
-    absent_classes: int  # that have none, and that nothing here speaks of
+from hemaloop.model.evaluation.bootstrap import Figure, draw, figure_of, reflected_figure_of
+from hemaloop.model.evaluation.figures import BY_CLASS, OVERALL, Answers, Reals, by_class, overall
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """A class's own figures; None where it has no test image."""
+    """A class against the others; all figures None where it has no test image."""
 
     label: str
     images: int
-    sensitivity: float | None
-    precision: float | None
+    figures: Mapping[str, Figure]  # of `figures.BY_CLASS`
 
 
-def score(labels: Labels, probabilities: Probabilities, groups: Sequence[str], rounds: int, seed: int) -> Scores:
-    """Judge answers.
+@dataclass(frozen=True)
+class Scores:
+    """Figures on test images; macro: the mean over the classes that have test images."""
 
-    Args:
-        labels: (n,) index of the true class, n >= 1.
-        probabilities: (n, classes), each in [0, 1]; the largest is the answer.
-        groups: of each image; images of a group are not independent, so the interval is over groups.
-        rounds: of the bootstrap.
+    figures: Mapping[str, Figure]  # of `figures.OVERALL`
+    by_class: tuple[ClassScore, ...]
+    images: int
+    groups: int
 
-    A class that has test images and was never answered has precision 0, as in scikit-learn's zero_division=0.
-    """
-    answers = probabilities.argmax(axis=1)
-    present = np.unique(labels)
-    precision, sensitivity, f1, _ = precision_recall_fscore_support(
-        labels, answers, labels=present, average="macro", zero_division=0
-    )
-    low, high = interval(labels, answers, groups, probabilities.shape[1], rounds, seed)
+    @property
+    def classes(self) -> int:
+        """That have test images."""
+        return sum(score.images > 0 for score in self.by_class)
+
+    @property
+    def absent_classes(self) -> int:
+        """That have none, and that nothing here speaks of."""
+        return len(self.by_class) - self.classes
+
+    @property
+    def macro_sensitivity(self) -> Figure:
+        return self.figures["macro_sensitivity"]
+
+
+def score(answers: Answers, classes: Sequence[str], rounds: int, seed: int) -> Scores:
+    """Judge answers to one image or more; intervals are over groups, by `rounds` draws."""
+    found = {name: value[0] for name, value in _all(answers, np.ones((len(answers), 1))).items()}
+    groups = len(set(answers.groups))
+    drawn = draw(lambda weights: _all(answers, weights), answers.groups, rounds, seed) if groups > 1 else None
     return Scores(
-        accuracy=float(accuracy_score(labels, answers)),
-        macro_sensitivity=float(sensitivity),
-        macro_sensitivity_low=low,
-        macro_sensitivity_high=high,
-        macro_precision=float(precision),
-        macro_f1=float(f1),
-        macro_auc=macro_auc(labels, probabilities),
-        images=len(labels),
-        groups=len(set(groups)),
-        classes=len(present),
-        absent_classes=probabilities.shape[1] - len(present),
+        figures={name: _figure(name, found[name], drawn) for name in OVERALL},
+        by_class=tuple(
+            ClassScore(label, int((answers.labels == place).sum()), _of_class(place, found, drawn))
+            for place, label in enumerate(classes)
+        ),
+        images=len(answers),
+        groups=groups,
     )
 
 
-def macro_auc(labels: Labels, probabilities: Probabilities) -> float | None:
-    """Mean area under the ROC curve of each present class against the others; None if no image is of another."""
-    present = np.unique(labels)
-    if len(present) < 2:
-        return None
-    return float(np.mean([roc_auc_score(labels == label, probabilities[:, label]) for label in present]))
+def flat(figures: Mapping[str, Figure]) -> dict[str, float | None]:
+    """`name`, `name_low` and `name_high` of each, as metrics and tables have them."""
+    return {
+        f"{name}{end}": value
+        for name, figure in figures.items()
+        for end, value in (("", figure.value), ("_low", figure.low), ("_high", figure.high))
+    }
 
 
-def interval(
-    labels: Labels, answers: Labels, groups: Sequence[str], classes: int, rounds: int, seed: int
-) -> tuple[float | None, float | None]:
-    """The 95 % percentile interval of macro sensitivity when whole groups are drawn anew.
-
-    A class that no drawn group holds is left out of that round's mean.
-
-    Source: cluster bootstrap, Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x.
-    """
-    names, members = np.unique(np.asarray(groups), return_inverse=True)
-    if len(names) < 2:
-        return None, None
-    images, right = np.zeros((len(names), classes)), np.zeros((len(names), classes))
-    np.add.at(images, (members, labels), 1)
-    np.add.at(right, (members, labels), labels == answers)
-    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=rounds)
-    drawn = draws @ images
-    sensitivity = np.divide(draws @ right, drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0)
-    low, high = np.quantile(np.nanmean(sensitivity, axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+def _all(answers: Answers, weights: Reals) -> dict[str, Reals]:
+    """Overall figures by their names, those of the classes by `_column`."""
+    classes = by_class(answers, weights)
+    columns = {
+        _column(name, place): values[:, place] for name, values in classes.items() for place in range(answers.classes)
+    }
+    return columns | overall(answers, weights, classes)
 
 
-def score_classes(labels: Labels, answers: Labels, classes: Sequence[str]) -> tuple[ClassScore, ...]:
-    """Each class on its own."""
-    precision, sensitivity, _, images = precision_recall_fscore_support(
-        labels, answers, labels=np.arange(len(classes)), zero_division=0
-    )
-    return tuple(
-        ClassScore(label, int(count), float(sensitive) if count else None, float(precise) if count else None)
-        for label, count, sensitive, precise in zip(classes, images, sensitivity, precision, strict=True)
-    )
+def _of_class(place: int, found: Mapping[str, Reals], drawn: Mapping[str, Reals] | None) -> dict[str, Figure]:
+    return {name: _figure(_column(name, place), found[_column(name, place)], drawn) for name in BY_CLASS}
+
+
+def _column(name: str, place: int) -> str:
+    return f"{place}:{name}"
+
+
+def _figure(name: str, value: Reals, drawn: Mapping[str, Reals] | None) -> Figure:
+    make = reflected_figure_of if name == "ece" else figure_of
+    return make(float(value), None if drawn is None else drawn[name])
