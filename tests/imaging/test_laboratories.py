@@ -33,7 +33,7 @@ def _rng(seed: int = 0) -> np.random.Generator:
 
 
 def _levels(image: Image) -> np.ndarray:
-    return image.astype(np.float64).mean(axis=(0, 1))
+    return np.asarray(image.astype(np.float64).mean(axis=(0, 1)))
 
 
 def test_a_laboratory_as_built_changes_nothing(cell: Image) -> None:

@@ -4,17 +4,19 @@ What a laboratory changes is drawn from `TRAINING` while a model learns. `HELD_O
 those ranges, or do what none of them does; a model is judged on them and never sees them before.
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hemaloop.imaging.decode import Image
-
+# RGB (H, W, 3), as imaging.decode has it; a model is not trained anew because decoding changed.
+Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Range = tuple[float, float]
 
@@ -26,6 +28,12 @@ YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 
 DENSITY = -np.log(np.maximum(np.arange(256, dtype=np.float32), 0.5) / 255).astype(np.float32)
 BACKGROUND = 0.9  # quantile of each channel that is taken for the empty slide
 LOOKED_AT = 4  # every so manieth pixel, each way, for that quantile
+
+
+RANGES = (
+    "azure", "eosin", "stain_turn", "gamma", "light", "hue", "saturation", "contrast", "haze", "scale", "blur_px",
+    "noise",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -131,6 +139,28 @@ def draw(laboratories: Laboratories, rng: np.random.Generator) -> Laboratory:
         blur_px=float(rng.uniform(*laboratories.blur_px)) if blurred < laboratories.blurred else 0.0,
         noise=float(rng.uniform(*laboratories.noise)) if noisy < laboratories.blurred else 0.0,
         jpeg_quality=quality if compressed < laboratories.compressed else 0,
+    )
+
+
+def weaken(laboratories: Laboratories, strength: float) -> Laboratories:
+    """Ranges `strength` times as wide, and where that is less, shares as much smaller: 0 changes nothing."""
+    untouched = Laboratories()
+
+    def narrowed(name: str) -> Range:
+        low, high = getattr(laboratories, name)
+        if getattr(untouched, name) == (1.0, 1.0):
+            return float(low**strength), float(high**strength)
+        return low * strength, high * strength
+
+    ranges: dict[str, Any] = {name: narrowed(name) for name in RANGES}
+    share = min(1.0, strength)
+    return dataclasses.replace(
+        laboratories,
+        tint=laboratories.tint * strength,
+        blurred=laboratories.blurred * share,
+        compressed=laboratories.compressed * share,
+        grey=laboratories.grey * share,
+        **ranges,
     )
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from hemaloop.model.augmentation import augment
+from hemaloop.model.augmentation import AugmentParams, augment
 from hemaloop.model.networks import mobilenetv2
 from hemaloop.model.prepared import Samples
 
@@ -42,6 +42,7 @@ class Plan:
     label_smoothing: float
     seed: int
     first_epoch: int = 1
+    augmentation: AugmentParams = AugmentParams()
 
 
 @dataclass(frozen=True)
@@ -56,23 +57,30 @@ class Examples:
 
 
 def fine_tune(
-    model: Any, training: Samples, validation: Samples, first_block: int, plan: Plan, statistics: bool = False
+    model: Any,
+    training: Samples,
+    validation: Samples,
+    first_block: int,
+    plan: Plan,
+    statistics: bool = False,
+    wrap: Callable[[Any], Any] = lambda model: model,
 ) -> list[Epoch]:
     """Train a model's layers from `first_block` on with augmented images.
 
     Args:
         statistics: whether batch normalisation learns too, as a model from random weights must; a pretrained one keeps
             its statistics and scales: batches this small would only disturb them.
+        wrap: what is fitted in the model's place: a keras.Model with its weights and answers, and a loss of its own.
     """
     freeze_below(model, first_block, statistics)
     examples = Examples(
-        inputs=lambda positions, rng: augment(training.take(positions), rng),
+        inputs=lambda positions, rng: augment(training.take(positions), rng, plan.augmentation),
         labels=training.labels,
         validation=lambda fitted: predict(fitted, validation),
         validation_labels=validation.labels,
         class_weights=class_weights(training),
     )
-    return fit(model, examples, plan)
+    return fit(wrap(model), examples, plan)
 
 
 def freeze_below(model: Any, first_block: int, statistics: bool = False) -> None:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from hemaloop.errors import DataError
+from hemaloop.model.augmentation import AugmentParams
 from hemaloop.model.fitting import Epoch, Examples, Plan, class_weights, fine_tune, fit, predict
 from hemaloop.model.networks import mobilenetv2
 from hemaloop.model.parameters import RANDOM, TrainParams
@@ -15,7 +16,12 @@ from hemaloop.model.weights import pretrained
 
 
 def train(
-    training: Samples, validation: Samples, size_px: int, classes: Sequence[str], params: TrainParams
+    training: Samples,
+    validation: Samples,
+    size_px: int,
+    classes: Sequence[str],
+    params: TrainParams,
+    augmentation: AugmentParams = AugmentParams(),
 ) -> tuple[Any, list[Epoch]]:
     """A fitted keras.Model, as `mobilenetv2.build` makes it, and its curves.
 
@@ -39,6 +45,7 @@ def train(
         params.label_smoothing,
         params.seed,
         first_epoch=len(curves) + 1,
+        augmentation=augmentation,
     )
     first_block = 0 if scratch else params.first_block
     return model, curves + fine_tune(model, training, validation, first_block, plan, statistics=scratch)

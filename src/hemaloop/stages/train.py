@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hemaloop.config import read_classes, read_section
+from hemaloop.model.augmentation import AugmentParams
 from hemaloop.model.parameters import TrainParams
 from hemaloop.model.prepared import TRAIN, VALIDATION, read_prepared, write_rows
 from hemaloop.model.runtime import start_tensorflow
@@ -11,6 +12,7 @@ from hemaloop.stages.runner import run
 
 def main() -> None:
     params = read_section(Path("params.yaml"), "train", TrainParams)
+    augmentation = read_section(Path("params.yaml"), "augment", AugmentParams)
     classes = read_classes(Path("params.yaml"))
     prepared = read_prepared(Path("data/prepared"))
     training, validation = (prepared.side(side, classes) for side in (TRAIN, VALIDATION))
@@ -18,7 +20,7 @@ def main() -> None:
     from hemaloop.model.fitting import Epoch
     from hemaloop.model.training import train
 
-    model, curves = train(training, validation, prepared.size_px, classes, params)
+    model, curves = train(training, validation, prepared.size_px, classes, params, augmentation)
     Path("models").mkdir(exist_ok=True)
     Path("evaluation").mkdir(exist_ok=True)
     model.save("models/trained.keras")
