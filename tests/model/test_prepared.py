@@ -10,7 +10,6 @@ from hemaloop.config import parse_section
 from hemaloop.errors import ConfigError, DataError
 from hemaloop.imaging.decode import decode
 from hemaloop.inference.preprocess import to_input
-from hemaloop.model.augmentation import augment
 from hemaloop.model.parameters import PruneParams, TrainParams
 from hemaloop.model.preparation import prepare, read_manifest
 from hemaloop.model.prepared import read_prepared
@@ -79,24 +78,6 @@ def test_array_and_index_of_different_runs_are_refused(clone: Path) -> None:
         read_prepared(clone / "prepared")
     with pytest.raises(DataError, match="run `dvc repro prepare`"):
         read_prepared(clone / "nothing")
-
-
-def test_augmented_images_are_pixels_still_and_repeatable() -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3)).astype(np.uint8)
-    varied = augment(pixels, np.random.default_rng(1))
-    assert (varied.dtype, varied.shape) == (np.float32, pixels.shape)
-    assert 0 <= varied.min() <= varied.max() <= 255
-    np.testing.assert_array_equal(varied, augment(pixels, np.random.default_rng(1)))
-    assert not np.array_equal(varied, augment(pixels, np.random.default_rng(2)))
-
-
-def test_augmentation_moves_pixels_and_shifts_colours_a_little() -> None:
-    """A grey image stays grey, a bit lighter or darker; every pixel of an image is shifted alike."""
-    grey = np.full((20, 8, 8, 3), 100, np.uint8)
-    varied = augment(grey, np.random.default_rng(1))
-    assert 80 < varied.min() < 95
-    assert 105 < varied.max() < 120
-    np.testing.assert_allclose(varied.std(axis=(1, 2, 3)), 0, atol=0.5)
 
 
 @pytest.mark.parametrize(
