@@ -9,12 +9,13 @@ import pytest
 from hemaloop.config import parse_section
 from hemaloop.errors import ConfigError, DataError
 from hemaloop.imaging.decode import decode
-from hemaloop.inference.preprocess import to_input
+from hemaloop.inference.preprocess import DEFAULT_STEPS, Preprocessing, StepSettings, to_input
 from hemaloop.model.parameters import PruneParams, TrainParams
 from hemaloop.model.preparation import prepare, read_manifest
 from hemaloop.model.prepared import read_prepared
 
-HEAD = "image,sha256,label,group,side,device,slide,stain\n"
+HEAD = "image,sha256,label,group,side,device,slide,stain,um_per_px\n"
+STEPS = Preprocessing(DEFAULT_STEPS, 32)
 
 
 @pytest.fixture
@@ -25,13 +26,13 @@ def clone(tmp_path: Path) -> Path:
     for number, side in enumerate(("train", "test", "train", "excluded")):
         name = f"image-{number}.png"
         cv2.imwrite(str(tmp_path / name), rng.integers(0, 255, (50, 40, 3)).astype(np.uint8))
-        rows.append(f"{name},{number},{'ab'[number % 2]},g{number},{side},pi-1,s1,\n")
+        rows.append(f"{name},{number},{'ab'[number % 2]},g{number},{side},pi-1,s1,,0.2\n")
     (tmp_path / "manifest.csv").write_text(HEAD + "".join(rows))
     return tmp_path
 
 
 def test_images_are_prepared_as_the_device_prepares_them(clone: Path) -> None:
-    prepare(read_manifest(clone / "manifest.csv"), clone, clone / "prepared", 32)
+    prepare(read_manifest(clone / "manifest.csv"), clone, clone / "prepared", STEPS, "zero_one")
     prepared = read_prepared(clone / "prepared")
     assert [image.sha256 for image in prepared.images] == ["0", "1", "2"]
     for number, pixels in enumerate(prepared.pixels):
@@ -40,7 +41,7 @@ def test_images_are_prepared_as_the_device_prepares_them(clone: Path) -> None:
 
 
 def test_a_side_has_its_images_alone(clone: Path) -> None:
-    prepare(read_manifest(clone / "manifest.csv"), clone, clone / "prepared", 32)
+    prepare(read_manifest(clone / "manifest.csv"), clone, clone / "prepared", STEPS, "zero_one")
     prepared = read_prepared(clone / "prepared")
     train = prepared.side("train", ("a", "b"))
     assert [image.sha256 for image in train.images] == ["0", "2"]
@@ -56,10 +57,10 @@ def test_missing_and_broken_images_are_named(clone: Path) -> None:
     images = read_manifest(clone / "manifest.csv")
     (clone / "image-1.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"image-1\.png: .*not an image"):
-        prepare(images, clone, clone / "prepared", 32)
+        prepare(images, clone, clone / "prepared", STEPS, "zero_one")
     (clone / "image-1.png").unlink()
     with pytest.raises(DataError, match=r"image-1\.png is not there: .*dvc pull"):
-        prepare(images, clone, clone / "prepared", 32)
+        prepare(images, clone, clone / "prepared", STEPS, "zero_one")
 
 
 def test_an_empty_manifest_says_where_images_come_from(clone: Path) -> None:
@@ -71,7 +72,7 @@ def test_an_empty_manifest_says_where_images_come_from(clone: Path) -> None:
 
 
 def test_array_and_index_of_different_runs_are_refused(clone: Path) -> None:
-    prepare(read_manifest(clone / "manifest.csv"), clone, clone / "prepared", 32)
+    prepare(read_manifest(clone / "manifest.csv"), clone, clone / "prepared", STEPS, "zero_one")
     index = clone / "prepared" / "index.csv"
     index.write_text("".join(index.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(DataError, match="3 images but 2 rows"):

@@ -10,6 +10,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser = commands.add_parser("classify", help="what a model says to images")
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="images, or folders of images")
     parser.add_argument("--model", type=Path, metavar="FILE", help="a .tflite (default: the champion in MLflow)")
+    parser.add_argument("--um-per-px", type=float, metavar="NUMBER", help="micrometres per pixel, where known")
     parser.add_argument("--json", action="store_true", help="a line of JSON an image")
     parser.set_defaults(run=run)
 
@@ -22,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     classifier = Classifier(model)
     failed = 0
     for path in image_files(args.paths):
-        answer = answer_line(path, classifier, name)
+        answer = answer_line(path, classifier, name, args.um_per_px)
         failed += "error" in answer
         print(json.dumps(answer) if args.json else text_line(answer), flush=True)
     if failed:

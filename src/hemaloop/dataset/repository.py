@@ -182,7 +182,8 @@ class Workspace:
     def _sweep(self, clone: Clone, images: int, also: Collection[str]) -> Forgotten:
         objects = self._objects()
         removed = forgetting.sweep(clone, objects) + objects.remove(also)
-        shutil.rmtree(clone.folder / "data" / "prepared", ignore_errors=True)
+        for pixels in ("prepared", "earlier"):
+            shutil.rmtree(clone.folder / "data" / pixels, ignore_errors=True)
         return Forgotten(images, clone.head(), forgetting.replacements(clone), removed)
 
     def _objects(self) -> Objects:

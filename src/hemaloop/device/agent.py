@@ -156,7 +156,7 @@ class Agent:
         version, classifier = self._classifier()
         for image in waiting:
             if not self._is_classified(image.stem):
-                line = answer_line(image, classifier, str(version))
+                line = answer_line(image, classifier, str(version), self._settings.um_per_px)
                 append_result(self._home.results, self._clock(), image.stem, line)
                 if "error" in line:
                     self._journal.count(UNREADABLE, image.stem)

@@ -162,12 +162,12 @@ def _classify(args: argparse.Namespace) -> int:
     from hemaloop.inference.lines import answer_line, image_files, text_line
 
     home = _home(args)
-    home.read_settings()
+    um_per_px = home.read_settings().um_per_px
     model = Slots(home.slots).model()
     classifier = Classifier(model.content)
     code = 0
     for path in image_files(args.paths):
-        line = answer_line(path, classifier, str(model.version))
+        line = answer_line(path, classifier, str(model.version), um_per_px)
         print(json.dumps(line, ensure_ascii=False) if args.json else text_line(line))
         if "error" in line:
             code = DATA_REFUSED

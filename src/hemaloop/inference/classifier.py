@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hemaloop.errors import DataError
 from hemaloop.imaging.decode import decode
 from hemaloop.inference.metadata import read_metadata
-from hemaloop.inference.preprocess import to_input
+from hemaloop.inference.preprocess import preprocess
 
 _INPUTS = (np.uint8, np.int8, np.float32)
 
@@ -33,6 +33,7 @@ class Classifier:
 
     def __init__(self, model: bytes, threads: int = 1) -> None:
         self.metadata = read_metadata(model)
+        self._preprocessing = self.metadata.preprocessing
         self._lock = threading.Lock()
         try:
             self._interpreter = Interpreter(model_content=model, num_threads=threads)
@@ -51,7 +52,7 @@ class Classifier:
         evaluation must see what the device answers.
 
         Args:
-            pixels: RGB uint8 (N, S, S, 3) from `to_input`.
+            pixels: RGB uint8 (N, S, S, 3) from `preprocess`.
 
         Returns:
             float32 (N, classes); each in [0, 1], in an integer model multiples of the output's scale.
@@ -68,15 +69,23 @@ class Classifier:
                 answers[index] = self._invoke(image)
         return answers
 
-    def classify(self, data: bytes) -> Answer:
-        """Answer one encoded image. Raises: DataError: it cannot be decoded."""
+    def classify(self, data: bytes, um_per_px: float | None = None) -> Answer:
+        """Answer one encoded image; `um_per_px`: its micrometres per pixel, where known.
+
+        Raises:
+            DataError: it cannot be decoded, or um_per_px is no scale.
+        """
         start = time.perf_counter()
-        pixels = to_input(decode(data), self.metadata.size_px)
+        pixels = self.prepare(data, um_per_px)
         answer = self.probabilities(pixels[np.newaxis])[0]
         latency_ms = 1000 * (time.perf_counter() - start)
         classes = self.metadata.classes
         probabilities = {name: float(value) for name, value in zip(classes, answer, strict=True)}
         return Answer(classes[int(answer.argmax())], probabilities, latency_ms)
+
+    def prepare(self, data: bytes, um_per_px: float | None = None) -> NDArray[np.uint8]:
+        """What the model sees of an encoded image, uint8 (S, S, 3). Raises: as `classify`."""
+        return preprocess(decode(data), self._preprocessing, um_per_px)
 
     def _invoke(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         self._interpreter.set_tensor(self._input["index"], self._levels[image][np.newaxis])

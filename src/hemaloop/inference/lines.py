@@ -18,10 +18,13 @@ def image_files(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def answer_line(path: Path, classifier: Classifier, model: str) -> dict[str, Any]:
-    """{"path", "label", "probabilities": {class: p}, "model", "latency_ms"}, or {"path", "error"}."""
+def answer_line(path: Path, classifier: Classifier, model: str, um_per_px: float | None = None) -> dict[str, Any]:
+    """{"path", "label", "probabilities": {class: p}, "model", "latency_ms"}, or {"path", "error"}.
+
+    `um_per_px`: micrometres per pixel of the image, where known.
+    """
     try:
-        answer = classifier.classify(path.read_bytes())
+        answer = classifier.classify(path.read_bytes(), um_per_px)
     except OSError as error:
         return {"path": str(path), "error": f"cannot be read: {error.strerror}"}
     except DataError as error:

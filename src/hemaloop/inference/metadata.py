@@ -5,9 +5,10 @@ As TFLite's own metadata does, a zip is appended to the flatbuffer: the file sta
 
 import io
 import zipfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from hemaloop.errors import DataError
+from hemaloop.inference.preprocess import DEFAULT_STEPS, Preprocessing, StepSettings
 from hemaloop.protocol.documents import decode, encode
 
 _CARD = "hemaloop.json"
@@ -18,12 +19,26 @@ _LARGEST_CARD = 2**20  # bytes
 class ModelMetadata:
     classes: tuple[str, ...]  # in the order of the outputs
     size_px: int  # side of the square input
+    steps: tuple[StepSettings, ...] = DEFAULT_STEPS  # from a decoded image to that input
 
     def __post_init__(self) -> None:
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise DataError(f"model metadata: wanted classes, each once, got {self.classes}")
         if self.size_px < 1:
             raise DataError(f"model metadata: wanted a size of at least 1 px, got {self.size_px}")
+        Preprocessing(self.steps, self.size_px)  # refuses steps that this code does not know
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return Preprocessing(self.steps, self.size_px)
+
+
+def _card(metadata: ModelMetadata) -> bytes:
+    """Without the steps where they are the ones that every version knows: older devices run such a model too."""
+    values = asdict(metadata)
+    if metadata.steps == DEFAULT_STEPS:
+        del values["steps"]
+    return encode(values)
 
 
 def attach(model: bytes, metadata: ModelMetadata) -> bytes:
@@ -36,7 +51,7 @@ def attach(model: bytes, metadata: ModelMetadata) -> bytes:
         raise DataError("model: it carries metadata already; attach to what the converter wrote")
     buffer = io.BytesIO(model)
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_STORED) as archive:
-        archive.writestr(zipfile.ZipInfo(_CARD, date_time=(1980, 1, 1, 0, 0, 0)), encode(metadata))
+        archive.writestr(zipfile.ZipInfo(_CARD, date_time=(1980, 1, 1, 0, 0, 0)), _card(metadata))
     return buffer.getvalue()
 
 

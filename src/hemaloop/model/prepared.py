@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy.typing as npt
 from hemaloop.errors import DataError
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
-PIXELS, INDEX = "images.npy", "index.csv"
+PIXELS, INDEX, STATISTICS = "images.npy", "index.csv", "statistics.json"
+SCALINGS = MINUS_ONE_ONE, ZERO_ONE, MEAN_STD = "minus_one_one", "zero_one", "mean_std"
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -26,6 +28,22 @@ class PreparedImage:
     side: str  # train, validation or test
     device: str
     stain: str  # "" where unknown
+    um_per_px: str = ""  # micrometres per pixel of the original, "" where unknown
+    image: str = ""  # path of the original, from the folder that the stages run in
+
+    @property
+    def scale(self) -> float | None:
+        """`um_per_px` as `preprocess` and `Classifier.classify` take it."""
+        return float(self.um_per_px) if self.um_per_px else None
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """How the network's first layer scales pixels, and the mean and standard deviation that `mean_std` scales by."""
+
+    scaling: str  # one of SCALINGS
+    mean: tuple[float, float, float]  # of red, green and blue on the train side, levels 0 to 255
+    std: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -59,6 +77,7 @@ class Samples:
 class Prepared:
     pixels: Pixels  # (N, S, S, 3) RGB, mapped from the file
     images: tuple[PreparedImage, ...]  # N of them, in the same order
+    statistics: Statistics
 
     @property
     def size_px(self) -> int:
@@ -92,11 +111,22 @@ def read_prepared(folder: Path) -> Prepared:
     try:
         pixels = np.load(folder / PIXELS, mmap_mode="r")
         images = read_rows(folder / INDEX, PreparedImage)
-    except (FileNotFoundError, ValueError) as error:
+        statistics = _read_statistics(folder / STATISTICS)
+    except (FileNotFoundError, ValueError, KeyError) as error:
         raise DataError(f"{folder} is missing or broken ({error}): run `dvc repro prepare`") from error
     if len(pixels) != len(images):
         raise DataError(f"{folder}: {len(pixels)} images but {len(images)} rows: run `dvc repro -f prepare`")
-    return Prepared(pixels, images)
+    return Prepared(pixels, images, statistics)
+
+
+def write_statistics(path: Path, statistics: Statistics) -> None:
+    path.write_text(json.dumps(dataclasses.asdict(statistics), indent=2) + "\n")
+
+
+def _read_statistics(path: Path) -> Statistics:
+    values = json.loads(path.read_text())
+    (red, green, blue), (red_std, green_std, blue_std) = values["mean"], values["std"]
+    return Statistics(values["scaling"], (red, green, blue), (red_std, green_std, blue_std))
 
 
 def read_rows(path: Path, cls: Any) -> tuple[Any, ...]:

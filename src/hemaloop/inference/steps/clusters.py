@@ -1,0 +1,74 @@
+"""k-means on colour: background, other components and cells; the same clusters each time, on every machine."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hemaloop.imaging.decode import Image
+from hemaloop.inference.steps.picture import Plane, to_lab
+
+_SAMPLE_SIDE = 64  # px; centres are learned from a picture at most this large
+_ROUNDS = 12
+
+Colours = NDArray[np.int64]  # (n, 3): CIELAB in 8 bits
+
+
+def cluster(pixels: Image, clusters: int) -> tuple[Plane, Colours]:
+    """Each pixel's cluster.
+
+    Nothing is drawn by chance: the first centres lie at even shares of the pixels in order of their stain, and sums
+    and distances are integers.
+
+    Args:
+        pixels: RGB (H, W, 3).
+        clusters: how many, 2 to 8.
+
+    Returns:
+        Labels (H, W), 0 the least stained, and the centres in that order; fewer than `clusters` where the picture
+        has fewer colours, so that only the first of them may be there.
+
+    Source: Lloyd 1982, "Least squares quantization in PCM".
+    """
+    height, width = pixels.shape[:2]
+    size = (min(width, _SAMPLE_SIDE), min(height, _SAMPLE_SIDE))
+    sample = to_lab(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)).reshape(-1, 3).astype(np.int64)
+    centres = _learn(sample, clusters)
+    return _nearest(to_lab(pixels), centres), centres
+
+
+def stain(lab: Colours) -> NDArray[np.int64]:
+    """How stained a colour is: dark, and towards the purple of nuclei. 0 is white glass."""
+    return np.asarray((255 - lab[..., 0]) + (lab[..., 1] - 128) - (lab[..., 2] - 128))
+
+
+def _learn(sample: Colours, clusters: int) -> Colours:
+    """Centres (k, 3), least stained first, all different."""
+    ordered = sample[np.argsort(stain(sample), kind="stable")]
+    centres = ordered[(2 * np.arange(clusters) + 1) * len(ordered) // (2 * clusters)]
+    for _ in range(_ROUNDS):
+        labels = ((sample[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+        moved = np.array([_mean(sample[labels == k], centres[k]) for k in range(clusters)])
+        if np.array_equal(moved, centres):
+            break
+        centres = moved
+    different = np.unique(centres, axis=0)
+    return np.asarray(different[np.argsort(stain(different), kind="stable")])
+
+
+def _mean(colours: Colours, otherwise: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rounded to whole levels: exact sums leave nothing to the order of adding."""
+    count = len(colours)
+    return np.asarray((2 * colours.sum(axis=0) + count) // (2 * count)) if count else otherwise
+
+
+def _nearest(lab: Image, centres: Colours) -> Plane:
+    """|x - c|^2 less |x|^2, which no comparison needs: whole numbers below 2^24, so exact in float32."""
+    weights = np.column_stack([-2 * centres, (centres**2).sum(axis=1)]).astype(np.float32)
+    labels = np.zeros(lab.shape[:2], np.uint8)
+    smallest = None
+    for place, row in enumerate(weights):
+        distance = cv2.transform(lab.astype(np.float32), row[np.newaxis])
+        if smallest is not None:
+            labels[distance < smallest] = place
+        smallest = distance if smallest is None else np.minimum(smallest, distance)
+    return labels
