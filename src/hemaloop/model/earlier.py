@@ -1,8 +1,8 @@
 """Prepared images of earlier runs, so that preparing costs as much as there is new.
 
 <folder>/<what prepared them>-<what they are>/{images.npy, index.csv}: never DVC's, which removes a stage's outputs
-before the stage runs. An entry is found by the image's own bytes, its scale, the steps, and the code and libraries that ran
-them; a row whose checksum is wrong is no row. Only convenience: anything here may be deleted at any time.
+before the stage runs. An entry is found by the image's own bytes, its scale, the steps, and the code and libraries
+that ran them; a row whose checksum is wrong is no row. Only convenience: anything here may be deleted at any time.
 """
 
 import hashlib

@@ -10,7 +10,7 @@ from hemaloop.inference.steps.picture import Plane, to_lab
 _SAMPLE_SIDE = 64  # px; centres are learned from a picture at most this large
 _ROUNDS = 12
 
-Colours = NDArray[np.int64]  # (n, 3): CIELAB in 8 bits
+Colours = NDArray[np.int64]  # (n, 3): L * 127/100, a + 128, b + 128, so that distances are about CIELAB's own
 
 
 def cluster(pixels: Image, clusters: int) -> tuple[Plane, Colours]:
@@ -31,14 +31,20 @@ def cluster(pixels: Image, clusters: int) -> tuple[Plane, Colours]:
     """
     height, width = pixels.shape[:2]
     size = (min(width, _SAMPLE_SIDE), min(height, _SAMPLE_SIDE))
-    sample = to_lab(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)).reshape(-1, 3).astype(np.int64)
+    sample = _colours(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)).reshape(-1, 3).astype(np.int64)
     centres = _learn(sample, clusters)
-    return _nearest(to_lab(pixels), centres), centres
+    return _nearest(_colours(pixels), centres), centres
 
 
 def stain(lab: Colours) -> NDArray[np.int64]:
     """How stained a colour is: dark, and towards the purple of nuclei. 0 is white glass."""
-    return np.asarray((255 - lab[..., 0]) + (lab[..., 1] - 128) - (lab[..., 2] - 128))
+    return np.asarray((127 - lab[..., 0]) + lab[..., 1] - lab[..., 2])
+
+
+def _colours(pixels: Image) -> Image:
+    halved = np.stack([np.arange(256) // 2, np.arange(256), np.arange(256)], axis=1).astype(np.uint8)
+    colours: Image = cv2.LUT(to_lab(pixels), halved.reshape(1, 256, 3))
+    return colours
 
 
 def _learn(sample: Colours, clusters: int) -> Colours:

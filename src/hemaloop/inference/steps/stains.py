@@ -129,7 +129,8 @@ class Macenko:
         return replace(picture, pixels=pixels)
 
     def learn(self, pixels: Image) -> tuple[Levels, Levels] | None:
-        """The picture's own stains (3, 2), as unit vectors of density, the one that absorbs more red first, and
+        """The picture's own stains (3, 2), as unit vectors of density, the nuclear one first (it lets more
+        blue light through, and less red), and
         their amounts (2,): the 99th percentile."""
         every = max(1, int(np.sqrt(pixels.shape[0] * pixels.shape[1] / _SAMPLE)))
         density = _density(self.light)[pixels[::every, ::every].reshape(-1, 3)].astype(np.float64)
@@ -151,7 +152,8 @@ def _two_stains(density: Levels) -> Levels:
     across = density @ plane
     low, high = np.percentile(np.arctan2(across[:, 1], across[:, 0]), (1, 99))
     stains = plane @ np.array([[np.cos(low), np.cos(high)], [np.sin(low), np.sin(high)]])
-    return np.asarray(stains if stains[0, 0] >= stains[0, 1] else stains[:, ::-1])
+    red_less_blue = stains[0] - stains[2]
+    return np.asarray(stains if red_less_blue[0] >= red_less_blue[1] else stains[:, ::-1])
 
 
 def _density(light: float) -> NDArray[np.float32]:
