@@ -16,7 +16,7 @@ from hemaloop.imaging.decode import Image, decode, encode_jpeg
 
 STRENGTHS = (1, 2, 3, 4, 5)
 
-_BLUR = (0.003, 0.006, 0.010, 0.015, 0.022)  # standard deviation, of the shorter side
+_BLUR = (0.002, 0.004, 0.006, 0.009, 0.013)  # standard deviation, of the shorter side
 _NOISE = (4.0, 8.0, 14.0, 22.0, 32.0)  # standard deviation in levels of 255
 _QUALITY = (60, 40, 25, 15, 8)  # of a JPEG, on libjpeg's scale
 _GAIN = (0.05, 0.10, 0.16, 0.23, 0.32)  # by which red rises and blue falls, or the reverse

@@ -71,7 +71,7 @@ def overall(answers: Answers, weights: Reals, classes: Mapping[str, Reals]) -> d
         classes: what `by_class` gave for the same answers and weights. Macro is the mean over the classes that have
             images; so is the sensitivity at 95 % specificity.
     """
-    means = {name: _mean_of_known(values) for name, values in classes.items()}
+    means = {name: mean_of_known(values) for name, values in classes.items()}
     macro = {f"macro_{name}": means[name] for name in (*COUNTED, "auc")}
     return {
         "accuracy": _average(answers.right.astype(np.float64), weights),
@@ -136,6 +136,12 @@ def bins_of(mass: Reals) -> Labels:
     return np.asarray(np.minimum((middle * BINS).astype(np.intp), BINS - 1))
 
 
+def mean_of_known(values: Reals) -> Reals:
+    """Mean over the classes (axis 1) that are known; NaN where none is."""
+    known = ~np.isnan(values)
+    return _ratio(np.where(known, values, 0.0).sum(axis=1), known.sum(axis=1).astype(np.float64))
+
+
 def _runs(values: Probabilities) -> tuple[Labels, Labels]:
     """Where each run of equal values begins when sorted, and the order that sorts them."""
     order = np.argsort(values, kind="stable")
@@ -171,9 +177,3 @@ def _average(values: Reals, weights: Reals) -> Reals:
 
 def _ratio(part: Reals, whole: Reals) -> Reals:
     return np.asarray(np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0))
-
-
-def _mean_of_known(values: Reals) -> Reals:
-    """Mean over the classes (axis 1) that are known; NaN where none is."""
-    known = ~np.isnan(values)
-    return _ratio(np.where(known, values, 0.0).sum(axis=1), known.sum(axis=1).astype(np.float64))

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from hemaloop.model.evaluation.bootstrap import Figure, draw, figure_of, reflected_figure_of
-from hemaloop.model.evaluation.figures import BY_CLASS, OVERALL, Answers, Reals, by_class, overall
+from hemaloop.model.evaluation.figures import (
+    BY_CLASS,
+    OVERALL,
+    Answers,
+    Reals,
+    by_class,
+    counted,
+    mean_of_known,
+    overall,
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,17 @@ def score(answers: Answers, classes: Sequence[str], rounds: int, seed: int) -> S
         images=len(answers),
         groups=groups,
     )
+
+
+def macro_sensitivity(answers: Answers, rounds: int, seed: int) -> Figure:
+    """The one figure alone, for the many tables that ask for no other: as `score` has it, to the digit."""
+
+    def figures(weights: Reals) -> dict[str, Reals]:
+        return {"macro": mean_of_known(counted(answers, weights)["sensitivity"])}
+
+    (value,) = figures(np.ones((len(answers), 1)))["macro"]
+    several = len(set(answers.groups)) > 1
+    return figure_of(float(value), draw(figures, answers.groups, rounds, seed)["macro"] if several else None)
 
 
 def flat(figures: Mapping[str, Figure]) -> dict[str, float | None]:
