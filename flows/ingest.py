@@ -11,6 +11,7 @@ from hemaloop.config import read_settings
 from hemaloop.embedded import bucket_environment
 from hemaloop.ingest.claims import claimant
 from hemaloop.ingest.ledger import Ledger
+from hemaloop.ingest.measurers import measurers
 from hemaloop.ingest.parameters import read_parameters
 from tasks import ingest as tasks
 from tasks.ingest_steps import CHUNKS, plan_chunks, version_all
@@ -30,7 +31,7 @@ def ingest(params: str | None = None, keys: list[str] | None = None, dask: str =
     """
     settings = read_settings()
     address, ledger = dask or settings.dask, Ledger(settings.ledger)
-    with bucket_environment(settings), _runner(address) as runner:
+    with bucket_environment(settings), _runner(address) as runner, measurers():
         path = tasks.find_params(settings, params, newest=False)
         with claimant(ledger, settings.home / "claims", read_parameters(path).ingest.lease_seconds) as owner:
             summary = Summary(tasks.discover(settings, path, owner, keys or []))

@@ -8,6 +8,7 @@ from typing import Any
 from hemaloop.config import Settings
 from hemaloop.ingest.claims import claimant
 from hemaloop.ingest.ledger import Ledger
+from hemaloop.ingest.measurers import measurers
 from hemaloop.ingest.parameters import read_parameters
 from tasks import ingest_steps
 from tasks.ingest_steps import CHUNKS
@@ -24,7 +25,8 @@ def ingest_plain(
     """
     path, ledger = steps.find_params(settings, params, newest=False), Ledger(settings.ledger)
     lease_seconds = read_parameters(path).ingest.lease_seconds
-    with claimant(ledger, settings.home / "claims", lease_seconds) as owner, ThreadPoolExecutor(CHUNKS) as pool:
+    claims = settings.home / "claims"
+    with claimant(ledger, claims, lease_seconds) as owner, ThreadPoolExecutor(CHUNKS) as pool, measurers():
         summary = Summary(steps.discover(settings, path, owner, keys))
         while claimed := steps.claim(settings, path, owner):
             path = steps.find_params(settings, params, newest=True)

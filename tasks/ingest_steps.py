@@ -15,6 +15,7 @@ from hemaloop.ingest import claims, reconciling, removals, sealing, watch
 from hemaloop.ingest.entering import Finder
 from hemaloop.ingest.judging import judge_round
 from hemaloop.ingest.ledger import Ledger
+from hemaloop.ingest.measurers import measurers, processors
 from hemaloop.ingest.measuring import Chunk, Measured, measure_chunk
 from hemaloop.ingest.originals import purge_originals
 from hemaloop.ingest.parameters import QuarantineParams, read_parameters
@@ -31,7 +32,8 @@ from tasks.workspaces import ingest_workspace
 
 log = logging.getLogger(__name__)
 
-CHUNKS = 2  # that are measured at once: one begins while the other ends
+CHUNKS = max(2, processors())  # that are measured at once: one begins while the other ends
+WORTH_PROCESSES = 6  # chunks in a round: starting a process takes as long as measuring three
 FAILURES = 3  # batches that may fail in one run: then something is away, or wrong for all of them
 
 
@@ -71,15 +73,20 @@ def plan_chunks(settings: Settings, params: Path, claimed: Sequence[Upload], els
     read, url = read_parameters(params), open_bucket(settings).url
     largest, size = read.validate.largest_bytes, read.ingest.chunk_images
     staged = None if elsewhere else _staging(settings).folder
+    starts, private = range(0, len(claimed), size), read.ingest.private_metadata
+    apart = not elsewhere and processors() > 1 and len(starts) >= WORTH_PROCESSES
     return [
-        Chunk(url, tuple(claimed[start : start + size]), read.classes, largest, staged, read.ingest.private_metadata)
-        for start in range(0, len(claimed), size)
+        Chunk(url, tuple(claimed[start : start + size]), read.classes, largest, staged, private, apart)
+        for start in starts
     ]
 
 
 def measure(chunk: Chunk) -> list[Measured]:
     """Where this runs, AWS_* lead to the bucket, if that is on S3."""
-    return measure_chunk(chunk)
+    if not chunk.apart:
+        return measure_chunk(chunk)
+    with measurers() as pool:
+        return pool.measure(chunk)
 
 
 def judge(settings: Settings, params: Path, measured: Sequence[Measured]) -> Judgement:

@@ -1,5 +1,7 @@
 """The database behind the ledger: how it is opened, and what its errors are called here."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from hemaloop.errors import ConfigError, TransientError
 
 _WRITERS = 0x68656D61  # PostgreSQL's advisory lock: one writer at a time, as SQLite has it
 _BUSY_SECONDS = 60
+_BUSY_PAUSE = 0.02  # seconds
 _IDLE_SECONDS = 300  # a writer that hangs, or whose machine is gone, gives way to the others
 
 _POSTGRES = "postgresql"
@@ -72,7 +75,21 @@ def _sqlite(parsed: URL, url: str) -> Engine:
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # we say BEGIN IMMEDIATE ourselves, before the first read
-    connection.execute("PRAGMA journal_mode=WAL")
+    _write_ahead(connection)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA cache_size=-65536")  # KiB: looking for duplicates reads all over a large index
+
+
+def _write_ahead(connection: Any) -> None:
+    """Ask for the write-ahead log. SQLite's own time limit does not hold here: whoever opens a new file together with
+    others is told at once that it is locked."""
+    last = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > last:
+                raise
+            time.sleep(_BUSY_PAUSE)

@@ -31,6 +31,7 @@ class Chunk:
     largest: int  # bytes; a larger object is not read at all
     staged: Path | None  # folder to stage in; None where another machine will version them
     private: str = QUARANTINE  # what to do with private metadata: one of privacy.POLICIES
+    apart: bool = False  # measured in another process of this machine
 
     @property
     def first(self) -> str:
