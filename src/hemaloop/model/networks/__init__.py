@@ -1,1 +1,1 @@
-"""The networks that can be trained, each with a layer "features" and a last layer "probabilities"."""
+"""The networks that can be trained: `catalogue.build` makes any of them, with the same first and last layers."""

@@ -6,11 +6,16 @@ Source: Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlen
 """
 
 import itertools
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import layers
+
+from hemaloop.model.networks.ends import CENTRED, FEATURES, PIXELS, POOLED, SCALED, classified, pooled, scaled
+from hemaloop.model.parameters import MOBILENETV2
+from hemaloop.model.prepared import Statistics
 
 CHANNELS, STRIDES = (16, 24, 32, 64, 96, 160, 320), (1, 2, 2, 2, 1, 2, 1)
 REPEATS = (1, 2, 3, 4, 3, 3, 1)  # of each; only the first of a kind has the stride
@@ -23,7 +28,6 @@ BLOCKS = tuple(  # (channels before alpha, stride)
     for channels, stride, repeats in zip(CHANNELS, STRIDES, REPEATS, strict=True)
     for repeat in range(repeats)
 )
-FEATURES = "features"  # the layer whose output is the pooled features
 
 
 def scale_channels(channels: int, alpha: float) -> int:
@@ -38,19 +42,43 @@ def full_widths(alpha: float) -> tuple[int, ...]:
     return tuple(EXPANSION * scale_channels(channels, alpha) for channels, _ in BLOCKS[:-1])
 
 
-def build(size_px: int, classes: int, alpha: float, widths: Sequence[int], dropout: float = 0.0) -> Any:
+def build(
+    size_px: int,
+    classes: int,
+    alpha: float,
+    widths: Sequence[int],
+    dropout: float = 0.0,
+    dense_units: int = 0,
+    statistics: Statistics = CENTRED,
+) -> Any:
     """A classifier with random weights.
 
     Args:
         size_px: input side; any from 32 on.
         widths: expansion channels of the 16 blocks that expand.
+        dense_units: of a dense layer with ReLU between the pooled features and the last layer; 0 for none.
 
     Returns:
         keras.Model: input (N, size_px, size_px, 3) float32 in [0, 255], so that an int8 input is the pixel itself;
         output (N, classes) probabilities.
     """
-    inputs = layers.Input((size_px, size_px, 3), name="pixels")
-    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling")(inputs)
+    inputs = layers.Input((size_px, size_px, 3), name=PIXELS)
+    features = body(scaled(inputs, statistics), alpha, widths, dense_units)
+    return keras.Model(inputs, classified(features, classes, dropout), name=MOBILENETV2)
+
+
+def with_widths(model: Any, alpha: float, widths: Sequence[int]) -> Any:
+    """The same network with other expansion channels and random weights: size, scaling, head and dropout stay."""
+    inputs = layers.Input(model.input.shape[1:], name=PIXELS)
+    x = layers.Rescaling.from_config(model.get_layer(SCALED).get_config())(inputs)
+    dense_units = model.get_layer(FEATURES).units if any(layer.name == POOLED for layer in model.layers) else 0
+    features = body(x, alpha, widths, dense_units)
+    outputs = classified(features, model.output.shape[-1], model.get_layer("dropout").rate)
+    return keras.Model(inputs, outputs, name=model.name)
+
+
+def body(x: Any, alpha: float, widths: Sequence[int], dense_units: int = 0) -> Any:
+    """Everything between the scaled pixels and the features (N, F)."""
     x = layers.Conv2D(scale_channels(32, alpha), 3, strides=2, padding="same", use_bias=False, name="Conv1")(x)
     x = _activated(x, "bn_Conv1", "Conv1_relu")
     for index, (channels, stride) in enumerate(BLOCKS):
@@ -58,10 +86,15 @@ def build(size_px: int, classes: int, alpha: float, widths: Sequence[int], dropo
         x = _block(x, index, width, scale_channels(channels, alpha), stride)
     x = layers.Conv2D(last_channels(alpha), 1, use_bias=False, name="Conv_1")(x)
     x = _activated(x, "Conv_1_bn", "out_relu")
-    x = layers.GlobalAveragePooling2D(name=FEATURES)(x)
-    x = layers.Dropout(dropout, name="dropout")(x)
-    outputs = layers.Dense(classes, activation="softmax", name="probabilities")(x)
-    return keras.Model(inputs, outputs, name="classifier")
+    return pooled(x, dense_units)
+
+
+def block_of(layer: str) -> int:
+    """0 the stem and the first block, 1 to 16 the blocks that expand, 17 what follows."""
+    found = re.match(r"block_(\d+)_", layer)
+    if found:
+        return int(found[1])
+    return 0 if layer.startswith(("Conv1", "bn_Conv1", "expanded_conv_", SCALED)) else len(BLOCKS)
 
 
 def last_channels(alpha: float) -> int:
@@ -86,7 +119,7 @@ def set_weights(model: Any, weights: dict[str, list[Any]]) -> None:
     Raises:
         KeyError: a layer of the backbone is not named. ValueError: a shape differs.
     """
-    backbone = itertools.takewhile(lambda layer: layer.name != FEATURES, model.layers)
+    backbone = itertools.takewhile(lambda layer: layer.name not in (POOLED, FEATURES), model.layers)
     for layer in backbone:
         if layer.weights:
             layer.set_weights(weights[layer.name])
