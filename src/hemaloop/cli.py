@@ -22,6 +22,8 @@ COMMANDS = (
     "forget",
     "calibrate",
     "classify",
+    "features",
+    "adapt",
     "approve",
     "release",
     "deploy",

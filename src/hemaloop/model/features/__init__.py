@@ -1,0 +1,1 @@
+"""The streaming system's features of cells (S5): shape, texture, statistics and colour, as a table."""
