@@ -1,0 +1,123 @@
+"""Run the real stages of dvc.yaml in another folder; what is done and unchanged is not done again."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hemaloop.config import read_mapping
+from hemaloop.errors import PREFIX, HemaloopError, error_class
+from hemaloop.files import write_atomically
+
+WANTED = ("prepare", "train", "prune", "quantise", "evaluate", "examine")
+_WEIGHTS = "HEMALOOP_WEIGHTS"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage as dvc.yaml describes it."""
+
+    name: str
+    code: tuple[str, ...]  # files, from the project's root
+    params: tuple[str, ...]  # dotted keys
+    inputs: tuple[str, ...]  # other deps
+    outputs: tuple[str, ...]
+
+
+def read_stages(path: Path) -> tuple[Stage, ...]:
+    """Those of WANTED that dvc.yaml has, in their order."""
+    described = read_mapping(path)["stages"]
+    return tuple(_stage(name, described[name]) for name in WANTED if name in described)
+
+
+def _stage(name: str, described: Mapping[str, Any]) -> Stage:
+    deps = [dep for dep in described["deps"] if "${" not in dep]
+    outputs = [*described.get("outs", ()), *described.get("metrics", ())]
+    return Stage(
+        name,
+        tuple(dep for dep in deps if dep.startswith("src/")),
+        tuple(described.get("params", ())),
+        tuple(dep for dep in deps if not dep.startswith("src/")),
+        tuple(next(iter(out)) if isinstance(out, Mapping) else out for out in outputs),
+    )
+
+
+def run_stages(folder: Path, root: Path, stages: tuple[Stage, ...], params: Mapping[str, Any]) -> dict[str, float]:
+    """Run what is not done yet in `folder`, which holds params.yaml and data/manifest.csv.
+
+    Returns:
+        Seconds that each stage took, when it was run last.
+
+    Raises:
+        HemaloopError: a stage failed; the class and the message are the stage's own.
+    """
+    keys: dict[str, str] = {}
+    seconds = {}
+    for stage in stages:
+        before = {keys[other.name] for other in stages if other.name in keys and _feeds(other, stage)}
+        keys[stage.name] = key_of(stage, folder, root, params, before)
+        seconds[stage.name] = _run_once(folder, root, stage.name, keys[stage.name])
+    return seconds
+
+
+def _feeds(one: Stage, other: Stage) -> bool:
+    return bool(set(one.outputs) & set(other.inputs))
+
+
+def key_of(stage: Stage, folder: Path, root: Path, params: Mapping[str, Any], before: set[str]) -> str:
+    """What a stage's outcome depends on, as one SHA-256: code, parameters, manifest, weights, earlier stages."""
+    found = hashlib.sha256()
+    for path in stage.code:
+        found.update((root / path).read_bytes())
+    manifest = folder / "data" / "manifest.csv"
+    read = {key: _dig(params, key) for key in stage.params}
+    said = [stage.name, read, sorted(before), os.environ.get(_WEIGHTS, "") if stage.name == "train" else ""]
+    found.update(json.dumps(said, sort_keys=True).encode())
+    if "data/manifest.csv" in stage.inputs:
+        found.update(manifest.read_bytes())
+    return found.hexdigest()
+
+
+def _dig(params: Mapping[str, Any], key: str) -> Any:
+    value: Any = params
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _run_once(folder: Path, root: Path, name: str, key: str) -> float:
+    done = folder / "done" / f"{name}.json"
+    if done.exists():
+        known = json.loads(done.read_text())
+        if known["key"] == key:
+            return float(known["seconds"])
+        done.unlink()
+    seconds = _run(folder, root, name)
+    write_atomically(done, json.dumps({"key": key, "seconds": seconds}).encode())
+    return seconds
+
+
+def _run(folder: Path, root: Path, name: str) -> float:
+    """One stage as dvc.yaml runs it, with this project's code; its words go to <folder>/log/<name>.txt."""
+    log = folder / "log" / f"{name}.txt"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    with log.open("wb") as stream:
+        command = [sys.executable, "-m", f"hemaloop.stages.{name}"]
+        environment = os.environ | {"PYTHONPATH": str(root / "src")}
+        ended = subprocess.run(command, cwd=folder, env=environment, stdout=stream, stderr=subprocess.STDOUT)
+    if ended.returncode != 0:
+        raise _error(ended.returncode, name, log)
+    return round(time.monotonic() - start, 2)
+
+
+def _error(code: int, name: str, log: Path) -> HemaloopError:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    told = next((line for line in reversed(lines) if line.startswith(PREFIX)), lines[-1] if lines else "")
+    return error_class(code)(f"stage {name}: {told.removeprefix(PREFIX)} (all it said: {log})")
