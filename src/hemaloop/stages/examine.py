@@ -65,7 +65,7 @@ def main() -> None:
     found = _split(work, test)
     sections = {
         "leakage": asdict(leakage) | {"pairs": leakage.pairs[:PAIRS]},
-        "calibration": examination.calibration(test, validation, _temperature()),
+        "calibration": examination.calibration(test, validation, _temperature(), work.params.seed),
         "subgroups": examination.subgroups(found, work.params.subgroup_images),
         "robustness": examination.summarise_robustness(examined),
         "laboratories": examination.laboratories(examined),

@@ -48,19 +48,22 @@ def figure_of(value: float, drawn: Reals | None) -> Figure:
     return Figure(float(value), float(low), float(high))
 
 
-def reflected_figure_of(value: float, drawn: Reals | None) -> Figure:
-    """The basic interval: the percentiles reflected in the figure, at least 0, and stretched to hold the figure.
+def calibration_figure_of(value: float, drawn: Reals | None, by_chance: Reals) -> Figure:
+    """The basic interval of a calibration error: the percentiles reflected in it, and stretched to hold it.
 
-    For the calibration error, which is never below 0 and which chance alone raises: a drawn sample's lies as far above
-    the sample's as that lies above the truth, and percentiles would say that a perfect model is not.
+    Chance alone raises such an error, and drawing anew raises it again: percentiles would say that a perfect model is
+    not. Where it is no larger than 97.5 % of those `by_chance` (see `figures.chance_calibration_errors`) the interval
+    begins at 0.
 
     Source: Davison and Hinkley 1997, "Bootstrap methods and their application", section 5.2.
     """
     plain = figure_of(value, drawn)
     if plain.low is None or plain.high is None:
         return plain
-    low, high = max(0.0, 2 * value - plain.high), 2 * value - plain.low
-    return Figure(float(value), min(low, float(value)), max(high, float(value)))
+    low, high = 2 * value - plain.high, 2 * value - plain.low
+    if value <= np.quantile(by_chance, (1 + LEVEL) / 2):
+        low = 0.0
+    return Figure(float(value), float(np.clip(low, 0, value)), float(np.clip(high, value, 1)))
 
 
 def known_or_none(value: float) -> float | None:

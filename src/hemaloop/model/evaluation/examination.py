@@ -11,9 +11,9 @@ from hemaloop.model.evaluation.abstention import area_under_risk_coverage, choos
 from hemaloop.model.evaluation.bootstrap import Figure
 from hemaloop.model.evaluation.calibration import scaled
 from hemaloop.model.evaluation.conditions import CLEAN, GREY, LABORATORY, RESTAINED, SHUFFLED, Condition
-from hemaloop.model.evaluation.figures import Answers, Probabilities, calibration_error
+from hemaloop.model.evaluation.figures import Answers, Probabilities, calibration_error, chance_calibration_errors
 from hemaloop.model.evaluation.outliers import KEPT, detect, threshold_of
-from hemaloop.model.evaluation.scoring import flat, macro_sensitivity
+from hemaloop.model.evaluation.scoring import CHANCES, flat, macro_sensitivity
 from hemaloop.model.evaluation.subgroups import Subgroup, worst
 
 NO_SITE = "not recorded: a sidecar names the device, and no site"
@@ -141,15 +141,18 @@ def out_of_distribution(examined: Examined, strangers: Mapping[str, Probabilitie
     }
 
 
-def calibration(test: Answers, validation: Answers, temperature: float | None) -> Section:
-    """The calibration error with the temperature that is in the file's last layer, and as it would be without."""
+def calibration(test: Answers, validation: Answers, temperature: float | None, seed: int) -> Section:
+    """The calibration error with the temperature that is in the file's last layer, and as it would be without.
+
+    By chance: what a perfectly calibrated model would show on as many test images; nothing below it can be seen.
+    """
     sides = {"test": test, "validation": validation}
     found: Section = {"temperature": temperature} | {f"ece_{name}": _ece(side) for name, side in sides.items()}
     if temperature is not None:
         for name, side in sides.items():
             before = Answers(side.labels, scaled(side.probabilities, 1 / temperature), side.groups)
             found[f"ece_{name}_before"] = _ece(before)
-    return found
+    return found | {"ece_test_by_chance": float(chance_calibration_errors(test, CHANCES, seed).mean())}
 
 
 def subgroups(found: Sequence[Subgroup], fewest: int) -> Section:

@@ -120,14 +120,17 @@ def calibration_error(answers: Answers, weights: Reals) -> Reals:
     Source: Naeini, Cooper, Hauskrecht 2015, AAAI, "Obtaining well calibrated probabilities using Bayesian binning";
     equal-mass bins: Nixon et al. 2019, arXiv:1904.01685.
     """
-    starts, order = _runs(answers.confidence)
-    gaps: Reals = (answers.right - answers.confidence.astype(np.float64))[order, np.newaxis]
-    mass = np.add.reduceat(weights[order], starts)
-    gap = np.add.reduceat(weights[order] * gaps, starts)
-    total = mass.sum(axis=0)
-    places = bins_of(mass) * weights.shape[1] + np.arange(weights.shape[1])
-    sums = np.bincount(places.ravel(), gap.ravel(), BINS * weights.shape[1]).reshape(BINS, -1)
-    return np.asarray(np.abs(sums).sum(axis=0) / total)
+    return _error_of(answers.confidence, answers.right[:, np.newaxis], weights)
+
+
+def chance_calibration_errors(answers: Answers, rounds: int, seed: int) -> Reals:
+    """(rounds,): the errors that as many images would show if every confidence were exactly right.
+
+    An estimate in bins is never below 0, so chance alone raises it: the fewer the images, the more. Source: the
+    consistency resampling of Broecker and Smith 2007, doi:10.1175/WAF993.1.
+    """
+    drawn = answers.confidence[:, np.newaxis] > np.random.default_rng(seed).random((rounds, len(answers))).T
+    return _error_of(answers.confidence, drawn, np.ones(drawn.shape))
 
 
 def bins_of(mass: Reals) -> Labels:
@@ -140,6 +143,17 @@ def mean_of_known(values: Reals) -> Reals:
     """Mean over the classes (axis 1) that are known; NaN where none is."""
     known = ~np.isnan(values)
     return _ratio(np.where(known, values, 0.0).sum(axis=1), known.sum(axis=1).astype(np.float64))
+
+
+def _error_of(confidence: Probabilities, right: npt.NDArray[np.bool_], weights: Reals) -> Reals:
+    """`calibration_error` of confidences (n,) that were right or not in each round, (n, rounds) or (n, 1)."""
+    starts, order = _runs(confidence)
+    gaps: Reals = (right - confidence.astype(np.float64)[:, np.newaxis])[order]
+    mass = np.add.reduceat(weights[order], starts)
+    gap = np.add.reduceat(weights[order] * gaps, starts)
+    places = bins_of(mass) * weights.shape[1] + np.arange(weights.shape[1])
+    sums = np.bincount(places.ravel(), gap.ravel(), BINS * weights.shape[1]).reshape(BINS, -1)
+    return np.asarray(np.abs(sums).sum(axis=0) / mass.sum(axis=0))
 
 
 def _runs(values: Probabilities) -> tuple[Labels, Labels]:

@@ -5,17 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hemaloop.model.evaluation.bootstrap import Figure, draw, figure_of, reflected_figure_of
+from hemaloop.model.evaluation.bootstrap import Figure, calibration_figure_of, draw, figure_of
 from hemaloop.model.evaluation.figures import (
     BY_CLASS,
     OVERALL,
     Answers,
     Reals,
     by_class,
+    chance_calibration_errors,
     counted,
     mean_of_known,
     overall,
 )
+
+CHANCES = 200  # draws of the calibration error that chance alone would show
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,11 @@ def score(answers: Answers, classes: Sequence[str], rounds: int, seed: int) -> S
     found = {name: value[0] for name, value in _all(answers, np.ones((len(answers), 1))).items()}
     groups = len(set(answers.groups))
     drawn = draw(lambda weights: _all(answers, weights), answers.groups, rounds, seed) if groups > 1 else None
+    figures = {name: _figure(name, found, drawn) for name in OVERALL}
+    by_chance = chance_calibration_errors(answers, CHANCES, seed)
+    figures["ece"] = calibration_figure_of(float(found["ece"]), None if drawn is None else drawn["ece"], by_chance)
     return Scores(
-        figures={name: _figure(name, found[name], drawn) for name in OVERALL},
+        figures=figures,
         by_class=tuple(
             ClassScore(label, int((answers.labels == place).sum()), _of_class(place, found, drawn))
             for place, label in enumerate(classes)
@@ -97,13 +103,12 @@ def _all(answers: Answers, weights: Reals) -> dict[str, Reals]:
 
 
 def _of_class(place: int, found: Mapping[str, Reals], drawn: Mapping[str, Reals] | None) -> dict[str, Figure]:
-    return {name: _figure(_column(name, place), found[_column(name, place)], drawn) for name in BY_CLASS}
+    return {name: _figure(_column(name, place), found, drawn) for name in BY_CLASS}
 
 
 def _column(name: str, place: int) -> str:
     return f"{place}:{name}"
 
 
-def _figure(name: str, value: Reals, drawn: Mapping[str, Reals] | None) -> Figure:
-    make = reflected_figure_of if name == "ece" else figure_of
-    return make(float(value), None if drawn is None else drawn[name])
+def _figure(name: str, found: Mapping[str, Reals], drawn: Mapping[str, Reals] | None) -> Figure:
+    return figure_of(float(found[name]), None if drawn is None else drawn[name])
