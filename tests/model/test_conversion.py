@@ -33,7 +33,7 @@ def pixels() -> Any:
 
 @pytest.fixture(scope="module")
 def shipped(model: Any, pixels: Any) -> bytes:
-    from hemaloop.model.conversion import to_int8
+    from hemaloop.model.quantisation.conversion import to_int8
 
     return to_int8(model, pixels)
 
@@ -55,7 +55,7 @@ def test_input_is_the_pixel_itself_even_if_no_calibration_image_is_black_or_whit
 
 
 def test_the_files_answer_like_the_model(model: Any, pixels: Any, shipped: bytes) -> None:
-    from hemaloop.model.conversion import to_float
+    from hemaloop.model.quantisation.conversion import to_float
 
     wanted = model(pixels.astype(np.float32), training=False).numpy()
     assert wanted.std(axis=0).max() > 0.05
@@ -68,15 +68,15 @@ def test_the_files_answer_like_the_model(model: Any, pixels: Any, shipped: bytes
 
 
 def test_the_same_model_gives_the_same_bytes(model: Any, pixels: Any, shipped: bytes) -> None:
-    from hemaloop.model.conversion import to_int8
+    from hemaloop.model.quantisation.conversion import to_int8
 
     assert to_int8(model, pixels) == shipped
 
 
 def test_pruned_is_smaller_and_faster_than_its_parent(model: Any, pixels: Any) -> None:
-    from hemaloop.model.conversion import to_float
+    from hemaloop.model.quantisation.conversion import to_float
     from hemaloop.model.networks.mobilenetv2 import build, full_widths
-    from hemaloop.model.pruning import kept_channels
+    from hemaloop.model.pruning.criterion import kept_channels
 
     fewer = build(SIZE_PX, 3, 0.35, [kept_channels(width, 0.6) for width in full_widths(0.35)])
     files = {"parent": to_float(model), "pruned": to_float(fewer)}
@@ -89,7 +89,7 @@ def test_pruned_is_smaller_and_faster_than_its_parent(model: Any, pixels: Any) -
 
 
 def test_calibration_sees_every_class_of_the_training_side(training: Samples) -> None:
-    from hemaloop.model.conversion import choose_calibration
+    from hemaloop.model.quantisation.conversion import choose_calibration
 
     chosen = choose_calibration(training, 3)
     assert sorted(int(image.mean(axis=(0, 1)).argmax()) for image in chosen) == [0, 1, 2]
@@ -97,7 +97,7 @@ def test_calibration_sees_every_class_of_the_training_side(training: Samples) ->
 
 
 def test_quantising_without_images_is_refused(model: Any, pixels: Any) -> None:
-    from hemaloop.model.conversion import to_int8
+    from hemaloop.model.quantisation.conversion import to_int8
 
     with pytest.raises(DataError, match="needs training images"):
         to_int8(model, pixels[:0])

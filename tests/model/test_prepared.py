@@ -102,6 +102,10 @@ def test_training_parameters_out_of_range_are_named(key: str, value: float) -> N
 
 
 def test_pruning_everything_is_refused() -> None:
-    values = {"seed": 7, "channels": 0.95, "batch_images": 8, "epochs": 1, "learning_rate": 0.001}
+    values = {
+        "seed": 7, "method": "channels", "channels": 0.95, "last_channels": 0.5, "ranking": "unit", "keep_blocks": [0],
+        "sparsity": 0.5, "distillation": 0.5, "temperature": 2.0, "batch_images": 8, "epochs": 1,
+        "learning_rate": 0.001,
+    }  # fmt: skip
     with pytest.raises(ConfigError, match=r"channels: wanted 0 to 0\.9"):
         parse_section(values, "params.yaml: prune", PruneParams)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hemaloop.registry.gate import GateRules, Scores, judge, refusals
+from hemaloop.registry.gate import GateRules, Scores, Unpruned, judge, refusals
 
 RULES = GateRules(
     macro_sensitivity_low=0.9,
@@ -15,6 +15,7 @@ RULES = GateRules(
     drop_from_float=0.01,
     bytes=500_000,
     latency_ratio_to_float=1.0,
+    prune_saves=0.05,
 )
 GOOD = Scores(
     macro_sensitivity=0.95,
@@ -24,6 +25,7 @@ GOOD = Scores(
     float_macro_sensitivity=0.955,
     float_latency_ms=4.0,
     champion_macro_sensitivity=0.96,
+    unpruned=Unpruned(bytes=600_000, latency_ms=3.0),
 )
 
 
@@ -43,6 +45,7 @@ def test_a_good_candidate_passes_every_rule() -> None:
         ("drop_from_champion", {"champion_macro_sensitivity": 0.971}),
         ("bytes", {"bytes": 500_001}),
         ("latency_ratio_to_float", {"latency_ms": 4.01}),
+        ("prune_pays", {"unpruned": Unpruned(421_000, 2.1)}),
     ],
 )
 def test_each_rule_is_named_when_it_alone_fails(rule: str, changes: dict[str, float]) -> None:
@@ -57,6 +60,8 @@ def test_each_rule_is_named_when_it_alone_fails(rule: str, changes: dict[str, fl
         {"champion_macro_sensitivity": 0.97},
         {"bytes": 500_000},
         {"latency_ms": 4.0},
+        {"unpruned": Unpruned(400_000, 2.0 / 0.95)},
+        {"unpruned": Unpruned(421_053, 2.0)},
     ],
 )
 def test_each_bound_itself_passes(changes: dict[str, float]) -> None:
@@ -83,3 +88,22 @@ def test_a_better_score_is_never_refused_where_a_worse_one_passes(one: float, ot
     ]
     refused_worse, refused_better = ({v.rule for v in refusals(judge(score, RULES))} for score in scores)
     assert refused_better <= refused_worse
+
+
+COSTS = st.tuples(st.integers(1, 10**8), st.floats(0.01, 1e4))
+
+
+@given(unpruned=COSTS, shipped=COSTS, saves=st.floats(0.001, 1))
+def test_pruning_pays_only_if_the_shipped_file_got_smaller_or_faster(
+    unpruned: tuple[int, float], shipped: tuple[int, float], saves: float
+) -> None:
+    scores = dataclasses.replace(GOOD, bytes=shipped[0], latency_ms=shipped[1], unpruned=Unpruned(*unpruned))
+    refused_rules = {v.rule for v in refusals(judge(scores, dataclasses.replace(RULES, prune_saves=saves)))}
+    neither = shipped[0] >= unpruned[0] and shipped[1] >= unpruned[1]
+    much = any(now <= before * (1 - saves) * 0.999 for now, before in zip(shipped, unpruned, strict=True))
+    assert not (neither and "prune_pays" not in refused_rules)
+    assert not (much and "prune_pays" in refused_rules)
+
+
+def test_where_nothing_was_pruned_nothing_has_to_pay() -> None:
+    assert refused(unpruned=None) == []

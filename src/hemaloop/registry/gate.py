@@ -1,6 +1,6 @@
 """The rules that a candidate must meet before anybody is asked to approve it. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hemaloop.config import check
 
@@ -14,6 +14,7 @@ class GateRules:
     drop_from_float: float  # of macro sensitivity, against its own float parent, at most
     bytes: int  # of the shipped file, at most
     latency_ratio_to_float: float  # at most
+    prune_saves: float  # share of the bytes or of the latency that pruning took off the shipped file, at least
 
     def __post_init__(self) -> None:
         check(
@@ -23,6 +24,15 @@ class GateRules:
         check(0 <= self.drop_from_float <= 1, f"drop_from_float {self.drop_from_float}: wanted 0 to 1")
         check(self.bytes > 0, f"bytes {self.bytes}: wanted more than 0")
         check(self.latency_ratio_to_float > 0, f"latency_ratio_to_float {self.latency_ratio_to_float}: wanted above 0")
+        check(0 < self.prune_saves <= 1, f"prune_saves {self.prune_saves}: wanted above 0, at most 1")
+
+
+@dataclass(frozen=True)
+class Unpruned:
+    """What would have shipped had nothing been pruned: the float parent in the shipped form."""
+
+    bytes: int
+    latency_ms: float  # measured in one run with the shipped file's
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,7 @@ class Scores:
     float_macro_sensitivity: float | None
     float_latency_ms: float
     champion_macro_sensitivity: float | None  # None: there is no champion yet
+    unpruned: Unpruned | None  # None: nothing was pruned
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,7 @@ def judge(scores: Scores, rules: GateRules) -> tuple[Verdict, ...]:
         _drop_from_champion(scores, rules),
         _at_most("bytes", float(scores.bytes), float(rules.bytes)),
         _at_most("latency_ratio_to_float", scores.latency_ms / scores.float_latency_ms, rules.latency_ratio_to_float),
+        _prune_pays(scores, rules),
     )
 
 
@@ -71,6 +83,16 @@ def _drop_from_champion(scores: Scores, rules: GateRules) -> Verdict:
     if scores.champion_macro_sensitivity is None:
         return Verdict("drop_from_champion", True, 0.0, "nothing: there is no champion yet")
     return _at_most("drop_from_champion", _drop(scores.champion_macro_sensitivity, scores), rules.drop_from_champion)
+
+
+def _prune_pays(scores: Scores, rules: GateRules) -> Verdict:
+    """A prune that makes the shipped file neither smaller nor faster has only cost accuracy."""
+    if scores.unpruned is None:
+        return Verdict("prune_pays", True, None, "nothing: nothing was pruned")
+    smaller = 1 - scores.bytes / scores.unpruned.bytes
+    faster = 1 - scores.latency_ms / scores.unpruned.latency_ms
+    verdict = _at_least("prune_pays", round(max(smaller, faster), 6), rules.prune_saves)
+    return replace(verdict, wanted=f"{verdict.wanted} of the bytes or of the latency saved")
 
 
 def _drop(other: float | None, scores: Scores) -> float | None:

@@ -7,11 +7,13 @@ from typing import Any
 
 from hemaloop.config import read_params
 from hemaloop.errors import DataError
-from hemaloop.registry.gate import Scores
+from hemaloop.registry.gate import Scores, Unpruned
 
 SHIPPED = Path("models/model.tflite")
+UNPRUNED = Path("models/unpruned.tflite")
 METRICS = Path("evaluation/metrics.json")
 LATENCY = Path("evaluation/latency.json")
+NO_PRUNING = "none"  # of prune.method
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Trained:
     revision: str  # git commit that holds params.yaml, dvc.lock and evaluation/
     params: dict[str, Any]
     metrics: dict[str, dict[str, float | None]]  # "float", "pruned", "int8" -> figure -> value
+    unpruned_latency_ms: float | None  # of models/unpruned.tflite; None: it was not measured
 
     @property
     def model(self) -> Path:
@@ -38,7 +41,16 @@ class Trained:
             float_macro_sensitivity=parent["macro_sensitivity"],
             float_latency_ms=_known(parent, "latency_ms"),
             champion_macro_sensitivity=champion_macro_sensitivity,
+            unpruned=self._unpruned(),
         )
+
+    def _unpruned(self) -> Unpruned | None:
+        """None where params.yaml prunes nothing, or where an earlier version knew of no such file."""
+        if self.params["prune"].get("method", NO_PRUNING) == NO_PRUNING:
+            return None
+        if self.unpruned_latency_ms is None:
+            raise DataError(f"{LATENCY}: the unpruned model was not measured: run `dvc repro`")
+        return Unpruned((self.folder / UNPRUNED).stat().st_size, self.unpruned_latency_ms)
 
 
 def read_trained(folder: Path, revision: str) -> Trained:
@@ -52,7 +64,8 @@ def read_trained(folder: Path, revision: str) -> Trained:
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is not there: run `dvc repro` in {folder} first") from error
     figures = {name: _figures(metrics[name]) | _figures(latency[name]) for name in metrics if name in latency}
-    return Trained(folder, revision, read_params(folder / "params.yaml"), figures)
+    unpruned = latency.get("unpruned", {}).get("latency_ms")
+    return Trained(folder, revision, read_params(folder / "params.yaml"), figures, unpruned)
 
 
 def _figures(values: dict[str, Any]) -> dict[str, float | None]:

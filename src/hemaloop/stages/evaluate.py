@@ -23,6 +23,7 @@ from hemaloop.stages.runner import run
 
 FILES = {"float": "float.tflite", "pruned": "pruned.tflite", "int8": "model.tflite"}
 SHIPPED = "int8"
+UNPRUNED = "unpruned"  # in the shipped form: timed beside the others, so that pruning can be said to pay or not
 EVALUATION = Path("evaluation")
 DIGITS = 6  # of figures: enough to tell two models apart, few enough to read
 
@@ -44,10 +45,15 @@ def main() -> None:
     EVALUATION.mkdir(exist_ok=True)
     scores = {name: _score(test, answers[name], classes, params) for name in FILES}
     _write_json("metrics", {name: _figures(scores[name]) | {"bytes": len(contents[name])} for name in FILES})
-    _write_json("latency", _latency(models, test, params.latency_runs))
+    contents[UNPRUNED] = Path("models", "unpruned.tflite").read_bytes()
+    with held_stderr():
+        timed = models | {UNPRUNED: _load(contents[UNPRUNED], classes, prepared.size_px)}
+    latency = _latency(timed, test, params.latency_runs)
+    _write_json("latency", latency)
     _write_answers(test, answers[SHIPPED], classes)
     _write_classes(scores[SHIPPED].by_class)
     _tell(scores[SHIPPED])
+    _tell_pruning(contents, latency)
 
 
 def _load(content: bytes, classes: Sequence[str], size_px: int) -> Classifier:
@@ -114,6 +120,13 @@ def _tell(scores: Scores) -> None:
     absent = [each.label for each in scores.by_class if each.images == 0]
     if absent:
         print(f"no test image of {', '.join(absent)}: the figures speak of the other classes alone")
+
+
+def _tell_pruning(contents: Mapping[str, bytes], latency: Mapping[str, Mapping[str, float]]) -> None:
+    """What pruning did to the shipped file; the gate refuses a prune that did nothing."""
+    size = len(contents[SHIPPED]) / len(contents[UNPRUNED])
+    time = latency[SHIPPED]["latency_ms"] / latency[UNPRUNED]["latency_ms"]
+    print(f"beside the unpruned model in the same form: {size:.2f} times its bytes, {time:.2f} times its latency")
 
 
 if __name__ == "__main__":

@@ -2,12 +2,21 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hemaloop.config import read_classes, read_section
-from hemaloop.model.parameters import RANDOM, PruneParams, TrainParams
-from hemaloop.model.prepared import TRAIN, VALIDATION, read_prepared, write_rows
+from hemaloop.model.augmentation import AugmentParams
+from hemaloop.model.parameters import NO_PRUNING, RANDOM, PruneParams, TrainParams
+from hemaloop.model.prepared import TRAIN, VALIDATION, Samples, read_prepared, write_rows
 from hemaloop.model.runtime import start_tensorflow
+from hemaloop.model.validation import macro_sensitivity
 from hemaloop.stages.runner import run
+
+if TYPE_CHECKING:
+    from hemaloop.model.fitting import Epoch
+    from hemaloop.model.pruning.methods import Pruned
+
+DIGITS = 6
 
 
 def main() -> None:
@@ -17,24 +26,66 @@ def main() -> None:
     prepared = read_prepared(Path("data/prepared"))
     training, validation = (prepared.side(side, classes) for side in (TRAIN, VALIDATION))
     start_tensorflow(params.seed)
-    from hemaloop.model.fitting import Epoch, Plan, fine_tune
-    from hemaloop.model.pruning import prune
+    from hemaloop.model.fitting import Epoch
+    from hemaloop.model.pruning.methods import prune
     from hemaloop.model.saved import load
 
-    model = load(Path("models/trained.keras"))
-    pruned = prune(model, trained.alpha, training, params.channels)
-    plan = Plan(
-        "pruned", params.epochs, params.learning_rate, params.batch_images, trained.label_smoothing, params.seed
-    )
-    curves = fine_tune(pruned.model, training, validation, 0, plan, statistics=trained.weights == RANDOM)
+    parent = load(Path("models/trained.keras"))
+    pruned = prune(parent, training, params)
+    curves = [] if params.method == NO_PRUNING else _retrain(pruned, parent, training, validation, params, trained)
     pruned.model.save("models/pruned.keras")
-    figures = {
-        "parameters": {"before": model.count_params(), "after": pruned.model.count_params()},
-        "channels": {"before": sum(pruned.widths_before), "after": sum(pruned.widths)},
-    }
+    figures = {"method": params.method, **_size(pruned, parent), **_performance(pruned.model, parent, validation)}
     Path("evaluation/pruning.json").write_text(json.dumps(figures, indent=2) + "\n")
     write_rows(Path("evaluation/pruning.csv"), curves, Epoch)
-    print(f"pruned {model.count_params():,} parameters to {pruned.model.count_params():,}")
+    print(f"pruned ({params.method}) {parent.count_params():,} parameters to {pruned.model.count_params():,}")
+
+
+def _retrain(
+    pruned: "Pruned", parent: Any, training: Samples, validation: Samples, params: PruneParams, trained: TrainParams
+) -> "list[Epoch]":
+    """Train all that is left, with the images, the labels and, where it is asked, the parent's answers."""
+    from hemaloop.model.fitting import Plan, fine_tune
+    from hemaloop.model.pruning.methods import learner_of
+
+    augmentation = read_section(Path("params.yaml"), "augment", AugmentParams)
+    plan = Plan(
+        "pruned", params.epochs, params.learning_rate, params.batch_images, trained.label_smoothing, params.seed,
+        augmentation=augmentation,
+    )  # fmt: skip
+    wrap = learner_of(pruned, parent, params)
+    return fine_tune(pruned.model, training, validation, 0, plan, trained.weights == RANDOM, wrap)
+
+
+def _size(pruned: "Pruned", parent: Any) -> dict[str, Any]:
+    """What was taken; S1's sparsity S = pruned / total and theta where single weights were."""
+    figures: dict[str, Any] = {
+        "parameters": {"before": parent.count_params(), "after": pruned.model.count_params()},
+        "channels": {
+            "before": sum(cut.before for cut in pruned.cuts),
+            "after": sum(cut.after for cut in pruned.cuts),
+        },
+        "layers": {cut.layer: {"before": cut.before, "after": cut.after} for cut in pruned.cuts},
+    }
+    if pruned.masks is not None:
+        masks = pruned.masks
+        figures["magnitude"] = {
+            "theta": masks.theta, "pruned": masks.pruned, "total": masks.total, "sparsity": masks.sparsity,
+        }  # fmt: skip
+    return figures
+
+
+def _performance(model: Any, parent: Any, validation: Samples) -> dict[str, Any]:
+    """Macro sensitivity on the validation side: P_original, P_pruned, and Delta P = P_original - P_pruned.
+
+    Source: Mahale et al. 2025, JISEM 10(10s), which leaves open what P is.
+    """
+    from hemaloop.model.fitting import predict
+
+    original, left = (macro_sensitivity(validation.labels, predict(each, validation)) for each in (parent, model))
+    return {
+        "validation_macro_sensitivity": {"original": round(original, DIGITS), "pruned": round(left, DIGITS)},
+        "delta_p": round(original - left, DIGITS),
+    }
 
 
 if __name__ == "__main__":
