@@ -48,7 +48,7 @@ def tell(run: Run, seconds: Mapping[str, float], work: Path) -> dict[str, Any]:
     faster = times_faster(reference(work, ROOT), paths, image, run.params["evaluate"]["latency_runs"])
     return (
         _head(run)
-        | {"skipped": ""}
+        | {"skipped": "", "trained": json.loads((run.folder / "evaluation" / "training.json").read_text())}
         | {name: metrics[key] for name, key in _MODELS.items()}
         | {"times_faster": {name: asdict(each) for name, each in faster.items()}, "seconds": dict(seconds)}
         | ({"degraded": degraded_figures(run.folder, run.params)} if run.system.degraded else {})
@@ -66,6 +66,7 @@ def _head(run: Run) -> dict[str, Any]:
         "revision": _git("rev-parse", "HEAD"),
         "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "src", "papers", "params.yaml")),
         "seed": train["seed"],
+        "network": train["network"],
         "weights": train["weights"],
         "size_px": run.params["prepare"]["size_px"],
         "epochs": train["epochs"],

@@ -9,14 +9,18 @@ import argparse
 import json
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from hemaloop.errors import PREFIX, HemaloopError
+from hemaloop.config import lay_over
+from hemaloop.errors import PREFIX, ConfigError, HemaloopError
 from hemaloop.files import write_atomically
+from hemaloop.model.parameters import RANDOM
 from papers.result import Run, skipped, tell
 from papers.stages import read_stages, run_stages
 from papers.systems import FORMS, ROOT, params_of, read_systems
-from papers.weights import missing_weights
+from papers.weights import SCRATCH, are_missing, environment_for
 from papers.workspace import draw_sides, write_workspace
 
 WORK = ROOT / "papers" / "work"
@@ -33,19 +37,31 @@ def run(name: str, protocol: str, form: str) -> Path:
     """
     systems = read_systems()
     system, params = systems.named(name), params_of(systems, name, protocol, form)
-    result = RESULTS / form / f"{name}-{protocol}.json"
     folder = WORK / form / f"{name}-{protocol}"
     drawn = draw_sides(systems, system, systems.form(form), protocol, params, WORK)
     described = Run(name, protocol, form, folder, system, params, drawn)
-    if reason := missing_weights(params["train"]):
-        log.info("skipped: %s", reason)
-        found = skipped(described, reason)
-    else:
-        write_workspace(folder, system, drawn, params)
-        seconds = run_stages(folder, ROOT, read_stages(ROOT / "dvc.yaml"), params)
-        found = tell(described, seconds, WORK)
+    try:
+        found = _run(described)
+    except ConfigError as error:
+        if not are_missing(error):
+            raise
+        log.info("%s", error)
+        if systems.form(form).without_weights == SCRATCH:
+            found = _run(replace(described, params=lay_over(params, {"train": {"weights": RANDOM}})))
+        else:
+            found = skipped(described, str(error))
+    result = RESULTS / form / f"{name}-{protocol}.json"
     write_atomically(result, (json.dumps(found, indent=1) + "\n").encode())
     return result
+
+
+def _run(described: Run) -> dict[str, Any]:
+    """The stages, in a folder of the run's own."""
+    params = described.params
+    write_workspace(described.folder, described.system, described.drawn, params)
+    environment = environment_for(params["train"])
+    seconds = run_stages(described.folder, ROOT, read_stages(ROOT / "dvc.yaml"), params, environment)
+    return tell(described, seconds, WORK)
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,9 +13,9 @@ from typing import Any
 from hemaloop.config import read_mapping
 from hemaloop.errors import PREFIX, HemaloopError, error_class
 from hemaloop.files import write_atomically
+from papers.weights import PLACE
 
 WANTED = ("prepare", "train", "prune", "quantise", "evaluate", "examine")
-_WEIGHTS = "HEMALOOP_WEIGHTS"
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,9 @@ def _stage(name: str, described: Mapping[str, Any]) -> Stage:
     )
 
 
-def run_stages(folder: Path, root: Path, stages: tuple[Stage, ...], params: Mapping[str, Any]) -> dict[str, float]:
+def run_stages(
+    folder: Path, root: Path, stages: tuple[Stage, ...], params: Mapping[str, Any], environment: Mapping[str, str]
+) -> dict[str, float]:
     """Run what is not done yet in `folder`, which holds params.yaml and data/manifest.csv.
 
     Returns:
@@ -61,8 +62,8 @@ def run_stages(folder: Path, root: Path, stages: tuple[Stage, ...], params: Mapp
     seconds = {}
     for stage in stages:
         before = {keys[other.name] for other in stages if other.name in keys and _feeds(other, stage)}
-        keys[stage.name] = key_of(stage, folder, root, params, before)
-        seconds[stage.name] = _run_once(folder, root, stage.name, keys[stage.name])
+        keys[stage.name] = key_of(stage, folder, root, params, before | {environment.get(PLACE, "")})
+        seconds[stage.name] = _run_once(folder, root, stage.name, keys[stage.name], environment)
     return seconds
 
 
@@ -71,13 +72,13 @@ def _feeds(one: Stage, other: Stage) -> bool:
 
 
 def key_of(stage: Stage, folder: Path, root: Path, params: Mapping[str, Any], before: set[str]) -> str:
-    """What a stage's outcome depends on, as one SHA-256: code, parameters, manifest, weights, earlier stages."""
+    """What a stage's outcome depends on, as one SHA-256: code, parameters, manifest, earlier stages, weights."""
     found = hashlib.sha256()
     for path in stage.code:
         found.update((root / path).read_bytes())
     manifest = folder / "data" / "manifest.csv"
     read = {key: _dig(params, key) for key in stage.params}
-    said = [stage.name, read, sorted(before), os.environ.get(_WEIGHTS, "") if stage.name == "train" else ""]
+    said = [stage.name, read, sorted(before)]
     found.update(json.dumps(said, sort_keys=True).encode())
     if "data/manifest.csv" in stage.inputs:
         found.update(manifest.read_bytes())
@@ -91,27 +92,27 @@ def _dig(params: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-def _run_once(folder: Path, root: Path, name: str, key: str) -> float:
+def _run_once(folder: Path, root: Path, name: str, key: str, environment: Mapping[str, str]) -> float:
     done = folder / "done" / f"{name}.json"
     if done.exists():
         known = json.loads(done.read_text())
         if known["key"] == key:
             return float(known["seconds"])
         done.unlink()
-    seconds = _run(folder, root, name)
+    seconds = _run(folder, root, name, environment)
     write_atomically(done, json.dumps({"key": key, "seconds": seconds}).encode())
     return seconds
 
 
-def _run(folder: Path, root: Path, name: str) -> float:
+def _run(folder: Path, root: Path, name: str, environment: Mapping[str, str]) -> float:
     """One stage as dvc.yaml runs it, with this project's code; its words go to <folder>/log/<name>.txt."""
     log = folder / "log" / f"{name}.txt"
     log.parent.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     with log.open("wb") as stream:
         command = [sys.executable, "-m", f"hemaloop.stages.{name}"]
-        environment = os.environ | {"PYTHONPATH": str(root / "src")}
-        ended = subprocess.run(command, cwd=folder, env=environment, stdout=stream, stderr=subprocess.STDOUT)
+        own = {**environment, "PYTHONPATH": str(root / "src")}
+        ended = subprocess.run(command, cwd=folder, env=own, stdout=stream, stderr=subprocess.STDOUT)
     if ended.returncode != 0:
         raise _error(ended.returncode, name, log)
     return round(time.monotonic() - start, 2)

@@ -21,6 +21,7 @@ class Form:
     """How much of a system is run."""
 
     says: str  # one line for the table
+    without_weights: str  # skip or scratch: what becomes of a system whose ImageNet weights cannot be had
     images: int = 0  # of a folder on the training side, half as many on the others; 0: all
     params: dict[str, Any] = field(default_factory=dict)  # laid over every preset
 

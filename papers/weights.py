@@ -1,14 +1,25 @@
-"""Whether the weights that a run asks for can be had on this machine."""
+"""Which file of weights a run is given, and what becomes of it where there is none."""
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from hemaloop.model.parameters import IMAGENET
+from hemaloop.errors import ConfigError
+from hemaloop.model.parameters import MOBILENETV2
+
+PLACE = "HEMALOOP_WEIGHTS"
+SKIP, SCRATCH = "skip", "scratch"
 
 
-def missing_weights(train: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> str:
-    """Why a run cannot start from the weights that it asks for; "" where it can."""
-    if train["weights"] != IMAGENET:
-        return ""
-    return ""
+def environment_for(train: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The stages' environment. A single file in HEMALOOP_WEIGHTS is for the MobileNetV2 whose width its name tells."""
+    given = Path(environ.get(PLACE, ""))
+    fits = train["network"] == MOBILENETV2 and f"_{float(train['alpha'])}_" in given.name
+    passed = given.is_dir() or not given.name or fits
+    return {name: value for name, value in environ.items() if name != PLACE or passed}
+
+
+def are_missing(error: ConfigError) -> bool:
+    """Whether a stage ended because the weights to start from cannot be had: no fault of the preset's."""
+    return "train.weights" in str(error)
