@@ -60,7 +60,7 @@ def select(answers: Answers, threshold: float | None) -> Selected:
     """Answer from `threshold` upwards; None: never."""
     answered = answers.confidence >= (np.inf if threshold is None else threshold)
     count = int(answered.sum())
-    risk = float(1 - answers.right[answered].mean()) if count else None
+    risk = float((answered & ~answers.right).sum() / count) if count else None
     return Selected(count / len(answers), risk, len(answers), count)
 
 
