@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from labelled import CLASSES, annotation, box, image, write
 
 from hemaloop.errors import DataError
+from hemaloop.imaging.boxes import Box
 from hemaloop.uploading.folders import plan_folders
-from hemaloop.uploading.item import Box, Labels, Subject
+from hemaloop.uploading.item import Labels, Subject
 from hemaloop.uploading.table import plan_table
 from hemaloop.uploading.voc import plan_voc, widened
 

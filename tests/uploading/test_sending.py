@@ -12,12 +12,13 @@ import pytest
 from labelled import image, write
 
 from hemaloop.errors import DataError
+from hemaloop.imaging.boxes import Box
 from hemaloop.imaging.decode import decode as decode_image
 from hemaloop.protocol.documents import decode
 from hemaloop.protocol.keys import parse_upload_key, sidecar_key
 from hemaloop.protocol.sidecar import Sidecar
 from hemaloop.storage import Bucket
-from hemaloop.uploading.item import Box, Item, Subject, describe
+from hemaloop.uploading.item import Item, Subject, describe
 from hemaloop.uploading.sending import Outcome, Sent, contradictions, in_threads, prepare, send, what_is_there
 
 AT = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)

@@ -8,23 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hemaloop.errors import DataError
+from hemaloop.imaging.boxes import Box
 from hemaloop.protocol.keys import IMAGE_SUFFIXES
 from hemaloop.protocol.sidecar import Sidecar
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]")
-
-
-@dataclass(frozen=True)
-class Box:
-    """A part of an image, in pixels; right and bottom lie outside."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    def __str__(self) -> str:
-        return f"{self.left}_{self.top}_{self.right}_{self.bottom}"
 
 
 @dataclass(frozen=True)

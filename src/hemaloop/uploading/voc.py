@@ -6,8 +6,9 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 from hemaloop.errors import DataError
+from hemaloop.imaging.boxes import Box
 from hemaloop.imaging.container import read_container
-from hemaloop.uploading.item import Box, Item, Labels, Plan, Problems, Subject, describe, image_files, name_of
+from hemaloop.uploading.item import Item, Labels, Plan, Problems, Subject, describe, image_files, name_of
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 

@@ -1,0 +1,151 @@
+"""White cells in a field of a blood film: nuclei first, then what belongs to them.
+
+k-means in CIELAB finds the nuclei (stained.py); lobes are joined and touching nuclei split by size; a watershed then
+grows each nucleus over its cytoplasm, against red cells and background.
+
+A cell that the border cuts counts as soon as as much of its nucleus is seen as a platelet never has: 10 um2.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hemaloop.imaging.boxes import Box
+from hemaloop.imaging.decode import Image
+from hemaloop.imaging.resizing import resized
+from hemaloop.imaging.ruler import estimate
+from hemaloop.imaging.stained import Mask, Stained, purpleness, separate
+
+Labels = NDArray[np.int32]  # (H, W), 0 where nothing is, else a number for each cell
+
+_SIDE = 240  # px, the shorter side at which cells are looked for; smaller images stay
+_COARSEST_UM = 0.4  # per px: where that would be coarser, the image is reduced less
+_SPECKLE_UM = 0.3  # radius of what is removed from nuclei
+_PLATELET_UM2 = 10.0  # nothing with less purple than this is a white cell
+_LOBES_APART_UM = 2.4
+_WHOLE_NUCLEUS_UM = 2.7  # inscribed radius: a lobe's is smaller, so two with more are two cells
+_REACH_UM = 4.5  # of cytoplasm from the nucleus, at most
+_MARGIN_UM = 0.5  # annotators draw boxes around cells, not onto them
+
+
+def find_white_cells(image: Image, um_per_px: float | None = None) -> tuple[Box, ...]:
+    """Boxes around the white cells of an RGB uint8 (H, W, 3) image, from the top down.
+
+    Args:
+        um_per_px: micrometres per pixel; None estimates it, and finds nothing where that is not possible.
+    """
+    if um_per_px is None:
+        scale = estimate(image)
+        if scale is None:
+            return ()
+        um_per_px = scale.um_per_px
+    small = _reduced(image, um_per_px)
+    grown = image.shape[0] / small.shape[0]
+    stained = separate(small)
+    nuclei = find_nuclei(stained.nuclei, um_per_px * grown)
+    cells = grow(stained, nuclei, um_per_px * grown)
+    margin = _MARGIN_UM / um_per_px
+    boxes = (_box(cells == number, grown, margin, image.shape) for number in range(1, int(nuclei.max()) + 1))
+    return tuple(sorted(boxes, key=lambda box: (box.top, box.left)))
+
+
+def _reduced(image: Image, um_per_px: float) -> Image:
+    short = min(image.shape[:2])
+    side = min(short, max(_SIDE, round(short * um_per_px / _COARSEST_UM)))
+    return resized(image, side)
+
+
+def find_nuclei(purple: Mask, um_per_px: float) -> Labels:
+    """A number for each nucleus; its lobes share one, and touching nuclei have their own."""
+    clean = cv2.morphologyEx(purple, cv2.MORPH_OPEN, _disc(_SPECKLE_UM / um_per_px))
+    joined = cv2.dilate(clean, _disc(_LOBES_APART_UM / 2 / um_per_px))
+    _, groups = cv2.connectedComponents(joined)
+    nuclei = np.zeros(purple.shape, np.int32)
+    least = _PLATELET_UM2 / um_per_px**2
+    found = 0
+    for number in range(1, int(groups.max()) + 1):
+        for part in _parts((clean > 0) & (groups == number), um_per_px):
+            if part.sum() >= least:
+                found += 1
+                nuclei[part] = found
+    return nuclei
+
+
+def _parts(group: NDArray[np.bool_], um_per_px: float) -> list[NDArray[np.bool_]]:
+    """One nucleus, or several where several whole ones touch: each pixel to the nearest core."""
+    inner = cv2.distanceTransform(group.astype(np.uint8), cv2.DIST_L2, 5)
+    cores = (inner > _WHOLE_NUCLEUS_UM / um_per_px).astype(np.uint8)
+    count, numbers = cv2.connectedComponents(cores)
+    if count <= 2:
+        return [group]
+    away = [cv2.distanceTransform((numbers != core).astype(np.uint8), cv2.DIST_L2, 5) for core in range(1, count)]
+    nearest = np.argmin(away, axis=0)
+    return [group & (nearest == core) for core in range(count - 1)]
+
+
+def grow(stained: Stained, nuclei: Labels, um_per_px: float) -> Labels:
+    """Nuclei and their cytoplasm, by watershed from the nuclei against what is surely something else."""
+    away = cv2.distanceTransform((nuclei == 0).astype(np.uint8), cv2.DIST_L2, 5) * um_per_px
+    other = (away > _REACH_UM) | ((away > 0) & _is_other(stained))
+    markers = nuclei.copy()
+    markers[other & (nuclei == 0)] = int(nuclei.max()) + 1
+    cells: Labels = cv2.watershed(_relief(stained), markers)
+    cells[(cells < 0) | (cells > nuclei.max())] = 0
+    return cells
+
+
+def _is_other(stained: Stained) -> NDArray[np.bool_]:
+    """Background and red cells: no more purple than they are."""
+    purple = purpleness(stained.lab)
+    of_red, of_nuclei = purpleness(stained.centres[-2]), purpleness(stained.centres[-1])
+    plain: NDArray[np.bool_] = purple < of_red + 0.1 * (of_nuclei - of_red)
+    return plain
+
+
+def _relief(stained: Stained) -> Image:
+    """What the watershed floods: lightness and the two colours, smoothed."""
+    smooth: Image = cv2.GaussianBlur(stained.coded, (0, 0), 1.0)
+    return smooth
+
+
+def _disc(radius: float) -> Mask:
+    side = 2 * max(1, round(radius)) + 1
+    disc: Mask = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return disc
+
+
+def _box(cell: NDArray[np.bool_], grown: float, margin: float, shape: tuple[int, ...]) -> Box:
+    """`grown`: pixels of the image in one of the cell's; `margin` in pixels of the image."""
+    rows, columns = np.flatnonzero(cell.any(axis=1)), np.flatnonzero(cell.any(axis=0))
+    left, top = columns[0] * grown - margin, rows[0] * grown - margin
+    right, bottom = (columns[-1] + 1) * grown + margin, (rows[-1] + 1) * grown + margin
+    return Box(max(0, round(left)), max(0, round(top)), min(shape[1], round(right)), min(shape[0], round(bottom)))
+
+
+def centre_of_nucleus(image: Image) -> tuple[float, float] | None:
+    """(x, y) in pixels of the middle of the nucleus nearest to an image's own middle; None where there is none.
+
+    Lobes are one nucleus; platelets are none, unless nothing larger is there.
+    """
+    small = resized(image, min(_SIDE, min(image.shape[:2])))
+    grown = image.shape[0] / small.shape[0]
+    purple = separate(small).nuclei
+    _, numbers, stats, centroids = cv2.connectedComponentsWithStats(_joined(purple))
+    if len(stats) < 2:
+        return None
+    areas = np.bincount(numbers[purple > 0], minlength=len(stats))[1:]
+    large = 1 + np.flatnonzero(areas >= max(8, 0.3 * areas.max()))
+    if not len(large):
+        return None
+    middle = np.array([small.shape[1] / 2, small.shape[0] / 2])
+    chosen = large[np.argmin(np.linalg.norm(centroids[large] - middle, axis=1))]
+    rows, columns = np.nonzero((numbers == chosen) & (purple > 0))
+    return (float(columns.mean()) + 0.5) * grown, (float(rows.mean()) + 0.5) * grown
+
+
+def _joined(purple: Mask) -> Mask:
+    """Lobes joined, by the size of the largest part."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(purple)
+    largest = np.sqrt(max((int(area) for area in stats[1:, 4]), default=0))
+    joined: Mask = cv2.morphologyEx(purple, cv2.MORPH_CLOSE, _disc(0.15 * largest)) if largest > 6 else purple
+    return joined
