@@ -1,9 +1,13 @@
+import io
+import zipfile
+
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from mean_model import COLOURS, SIZE_PX, mean_model
 
 from hemaloop.errors import DataError
 from hemaloop.inference.metadata import ModelMetadata, attach, read_metadata
+from hemaloop.inference.preprocess import StepSettings
 
 CARD = ModelMetadata(COLOURS, SIZE_PX)
 
@@ -39,3 +43,25 @@ def test_a_cut_model_is_refused() -> None:
 def test_a_card_that_makes_no_sense_is_refused(classes: tuple[str, ...], size_px: int) -> None:
     with pytest.raises(DataError, match="model metadata"):
         ModelMetadata(classes, size_px)
+
+
+def test_a_card_carries_the_steps() -> None:
+    steps = (StepSettings("square"), StepSettings("gaussian", {"sigma_px": 2.0}))
+    card = ModelMetadata(COLOURS, SIZE_PX, steps)
+    assert read_metadata(attach(mean_model("uint8"), card)) == card
+
+
+def test_a_card_of_before_there_were_steps_is_read_and_written_alike() -> None:
+    """So released models still run, and a model with the default steps runs on devices of before."""
+    old = io.BytesIO(mean_model("uint8"))
+    with zipfile.ZipFile(old, "a") as archive:
+        archive.writestr(
+            zipfile.ZipInfo("hemaloop.json", (1980, 1, 1, 0, 0, 0)), b'{"classes":["red","green","blue"],"size_px":8}'
+        )
+    assert read_metadata(old.getvalue()) == CARD
+    assert attach(mean_model("uint8"), CARD) == old.getvalue()
+
+
+def test_a_card_with_a_step_that_this_code_does_not_know_is_refused() -> None:
+    with pytest.raises(DataError, match="step 'sharpen': there is none"):
+        ModelMetadata(COLOURS, SIZE_PX, (StepSettings("sharpen"),))

@@ -9,7 +9,7 @@ import pytest
 from hemaloop.config import parse_section
 from hemaloop.errors import ConfigError, DataError
 from hemaloop.imaging.decode import decode
-from hemaloop.inference.preprocess import DEFAULT_STEPS, Preprocessing, StepSettings, to_input
+from hemaloop.inference.preprocess import DEFAULT_STEPS, Preprocessing, StepSettings, preprocess, to_input
 from hemaloop.model.parameters import PruneParams, TrainParams
 from hemaloop.model.preparation import prepare, read_manifest
 from hemaloop.model.prepared import read_prepared
@@ -51,6 +51,25 @@ def test_a_side_has_its_images_alone(clone: Path) -> None:
         prepared.side("validation", ("a", "b"))
     with pytest.raises(DataError, match="labels b are not among the classes"):
         prepared.side("test", ("a", "c"))
+
+
+def test_steps_and_the_images_own_scale_are_followed(clone: Path) -> None:
+    steps = Preprocessing((StepSettings("scale", {"um_per_px": 0.4}), StepSettings("lab_a")), 32)
+    prepare(read_manifest(clone / "manifest.csv"), clone, clone / "prepared", steps, "zero_one")
+    prepared = read_prepared(clone / "prepared")
+    first = decode((clone / "image-0.png").read_bytes())
+    np.testing.assert_array_equal(prepared.pixels[0], preprocess(first, steps, 0.2))
+    assert not np.array_equal(prepared.pixels[0], preprocess(first, steps, 0.3))
+    assert (prepared.images[0].scale, prepared.images[0].image) == (0.2, "image-0.png")
+
+
+def test_statistics_are_those_of_the_train_side(clone: Path) -> None:
+    prepare(read_manifest(clone / "manifest.csv"), clone, clone / "prepared", STEPS, "mean_std")
+    prepared = read_prepared(clone / "prepared")
+    train = prepared.pixels[[0, 2]].reshape(-1, 3).astype(np.float64)
+    assert prepared.statistics.scaling == "mean_std"
+    np.testing.assert_allclose(prepared.statistics.mean, train.mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(prepared.statistics.std, train.std(axis=0), atol=1e-4)
 
 
 def test_missing_and_broken_images_are_named(clone: Path) -> None:
