@@ -159,7 +159,10 @@ def _commonest(circles: Sequence[Circle]) -> _Commonest | None:
 
 def _film(image: Image, base: Image, stained: Stained) -> _Film | None:
     """None for a field that is evenly coloured but for nuclei."""
-    background = np.median(base[stained.nearest == 0], axis=0).astype(np.float32)
+    glass = base[stained.nearest == 0]
+    if not len(glass):
+        return None
+    background = np.median(glass, axis=0).astype(np.float32)
     near_nuclei = cv2.dilate(stained.nuclei, np.ones((7, 7), np.uint8))
     contrast = _contrast(_darkness(base, background)[near_nuclei == 0])
     return _Film(image, stained, background, contrast) if contrast >= _LEAST_CONTRAST else None

@@ -9,6 +9,7 @@ from hemaloop.inference.steps.picture import Plane, to_lab
 
 _SAMPLE_SIDE = 64  # px; centres are learned from a picture at most this large
 _ROUNDS = 12
+_TAIL = 1  # percent of the pixels at either end that may be specks
 
 Colours = NDArray[np.int64]  # (n, 3): L * 127/100, a + 128, b + 128, so that distances are about CIELAB's own
 
@@ -16,8 +17,8 @@ Colours = NDArray[np.int64]  # (n, 3): L * 127/100, a + 128, b + 128, so that di
 def cluster(pixels: Image, clusters: int) -> tuple[Plane, Colours]:
     """Each pixel's cluster.
 
-    Nothing is drawn by chance: the first centres lie at even shares of the pixels in order of their stain, and sums
-    and distances are integers.
+    Nothing is drawn by chance: the first centres are colours at even steps from the least to the most stained, so that
+    a small nucleus has one too, and sums and distances are integers.
 
     Args:
         pixels: RGB (H, W, 3).
@@ -50,7 +51,10 @@ def _colours(pixels: Image) -> Image:
 def _learn(sample: Colours, clusters: int) -> Colours:
     """Centres (k, 3), least stained first, all different."""
     ordered = sample[np.argsort(stain(sample), kind="stable")]
-    centres = ordered[(2 * np.arange(clusters) + 1) * len(ordered) // (2 * clusters)]
+    stained, last = stain(ordered), len(ordered) - 1
+    least, most = stained[last * _TAIL // 100], stained[last - last * _TAIL // 100]
+    even = least + (most - least) * np.arange(clusters) // (clusters - 1)
+    centres = ordered[np.abs(stained[:, np.newaxis] - even).argmin(axis=0)]
     for _ in range(_ROUNDS):
         labels = ((sample[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
         moved = np.array([_mean(sample[labels == k], centres[k]) for k in range(clusters)])

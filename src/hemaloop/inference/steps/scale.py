@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from hemaloop.imaging.decode import Image
+from hemaloop.imaging.ruler import estimate
 from hemaloop.inference.steps.crops import border_colour, middle_square, resized
 from hemaloop.inference.steps.picture import Picture, within
 
@@ -24,7 +25,7 @@ class Scale:
     leaves_colour: ClassVar[bool] = True
 
     um_per_px: float = 0.25  # of what the network sees: 128 px are 32 micrometres, a white cell and its surroundings
-    widest: float = 3.0
+    widest: float = 4.0
 
     def __post_init__(self) -> None:
         within(self.name, "um_per_px", self.um_per_px, 0.01, 10)
@@ -39,7 +40,10 @@ class Scale:
         return Picture(at_scale(picture.pixels, centre, found / self.um_per_px, size_px), self.um_per_px)
 
     def _estimated(self, pixels: Image) -> float | None:
-        return None  # until imaging.ruler is there
+        scale = estimate(pixels)
+        if scale is None or scale.high > self.widest * scale.low:
+            return None
+        return scale.um_per_px
 
 
 def at_scale(image: Image, centre: tuple[float, float], zoom: float, size_px: int) -> Image:
