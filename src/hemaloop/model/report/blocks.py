@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from hemaloop.model.evaluation.bootstrap import Figure
 from hemaloop.model.report.page import fragment
 
 NOT_MEASURED = "not measured"
@@ -88,11 +89,11 @@ def number(value: float | None, digits: int = DIGITS) -> str:
     return NOT_MEASURED if value is None else f"{value:.{digits}f}"
 
 
-def with_interval(value: float | None, low: float | None, high: float | None, digits: int = DIGITS) -> str:
+def with_interval(figure: Figure, digits: int = DIGITS) -> str:
     """A figure and its interval, where there is one."""
-    if value is None or low is None or high is None:
-        return number(value, digits)
-    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    if figure.value is None or figure.low is None or figure.high is None:
+        return number(figure.value, digits)
+    return f"{figure.value:.{digits}f} ({figure.low:.{digits}f} to {figure.high:.{digits}f})"
 
 
 def size(count: float | None) -> str:

@@ -11,6 +11,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hemaloop.model.evaluation.bootstrap import Figure as Estimated
+
 # Colours that matplotlib writes and the page replaces by its own variables.
 INK, MUTED, LINE = "#010101", "#020202", "#030303"
 SERIES = ("#010201", "#010301", "#010401", "#010501", "#010601", "#010701")
@@ -45,9 +47,7 @@ class Estimate:
     """A figure and its interval, on a line of its own."""
 
     name: str
-    value: float | None
-    low: float | None = None
-    high: float | None = None
+    figure: Estimated
     series: int = 0  # which colour
 
 
@@ -82,10 +82,11 @@ def intervals(estimates: Sequence[Estimate], x_label: str, alt: str, wanted: flo
         figure, axes = _axes(WIDTH, 0.75 + 0.28 * len(estimates))
         for place, found in enumerate(reversed(estimates)):
             colour = SERIES[found.series % len(SERIES)]
-            if found.low is not None and found.high is not None:
-                axes.plot([found.low, found.high], [place, place], color=colour, linewidth=2.4, alpha=0.55)
-            if found.value is not None:
-                axes.plot(found.value, place, MARKERS[found.series % len(MARKERS)], color=colour, markersize=6.5)
+            low, high = found.figure.low, found.figure.high
+            if low is not None and high is not None:
+                axes.plot([low, high], [place, place], color=colour, linewidth=2.4, alpha=0.55)
+            if found.figure.value is not None:
+                axes.plot(found.figure.value, place, MARKERS[found.series % len(MARKERS)], color=colour, markersize=6.5)
         if wanted is not None:
             axes.axvline(wanted, color=MUTED, linewidth=1, linestyle=":")
         axes.set_yticks(range(len(estimates)), [found.name for found in reversed(estimates)])

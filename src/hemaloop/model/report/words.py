@@ -1,0 +1,91 @@
+"""Findings in plain words, for the page and for the model card alike."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hemaloop.model.report.blocks import NOT_MEASURED
+from hemaloop.model.report.findings import Findings, Rule
+
+MOBILENETV2 = "mobilenetv2"
+LET_THROUGH = 0.2  # share of strange images above which the file's doubt guards nothing
+
+
+def preprocessing_words(findings: Findings) -> str:
+    """The steps from a decoded image to the network's input."""
+    steps = [step.name + _settings(step.settings) for step in findings.metadata.steps]
+    size_px = findings.metadata.size_px
+    return f"{', '.join(steps)}; {size_px} x {size_px} px"
+
+
+def network_words(findings: Findings) -> str:
+    """The network's name, and its width where it has one."""
+    train = findings.params.get("train", {})
+    name = str(train.get("network", MOBILENETV2))
+    return f"{name}, width {train['alpha']:g}" if name == MOBILENETV2 and "alpha" in train else name
+
+
+def section_words(section: Mapping[str, Any], names: Sequence[str] = ()) -> str:
+    """Parameters of a section of params.yaml, all or those named, with their values."""
+    shown = {name: section[name] for name in names or section if name in section}
+    return ", ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in shown.items()) or NOT_MEASURED
+
+
+def gate_words(rules: Sequence[Rule]) -> str:
+    """The verdict in a line."""
+    if not rules:
+        return "Gate: not judged"
+    failed = [plain(rule.name) for rule in rules if rule.holds is False]
+    if failed:
+        return f"Gate refuses: {', '.join(failed)}"
+    waiting = any(rule.holds is None for rule in rules)
+    return "Gate holds" + (", but for the comparison with the champion" if waiting else "")
+
+
+def threshold_words(findings: Findings) -> str:
+    """Below which confidence a person is asked, and what that does."""
+    chosen = findings.examination.get("abstention")
+    if not chosen:
+        return f"below which a person is asked: {NOT_MEASURED}."
+    threshold, wanted, test = chosen["threshold"], 100 * chosen["wanted_risk"], chosen["test"]
+    if threshold is None:
+        return f"No confidence keeps the wrong answers at {wanted:g} % on the validation side: always ask a person."
+    wrong = "" if test["risk"] is None else f", {100 * test['risk']:.1f} % of them wrongly"
+    return (
+        f"Answers below a confidence of {threshold:.3f} should go to a person: chosen on the validation side, so that "
+        f"at most {wanted:g} % of the others are wrong. On the test side {test['answered']} of {test['images']} images "
+        f"are answered{wrong}."
+    )
+
+
+def strangers_words(findings: Findings) -> str:
+    """Whether the file's own doubt keeps out images that are none of the classes."""
+    found = findings.examination.get("out_of_distribution")
+    if not found:
+        return f"{NOT_MEASURED}."
+    against = found["against"]
+    worst = max(against, key=lambda name: against[name]["let_through"])
+    share = against[worst]["let_through"]
+    end = (
+        "is no guard against images that are none of the classes." if share > LET_THROUGH else "keeps most of them out."
+    )
+    return (
+        f"A threshold that lets {100 * found['kept_on_validation']:.0f} % of the validation images through also lets "
+        f"through {100 * share:.0f} % of the {plain(worst)} images: the file's own doubt {end}"
+    )
+
+
+def plain(name: str) -> str:
+    """A name of a file as words."""
+    return name.replace("_5", " at strength 5").replace("_", " ").replace("jpeg", "JPEG")
+
+
+def _settings(settings: Mapping[str, float]) -> str:
+    return f" ({', '.join(f'{name} {value:g}' for name, value in settings.items())})" if settings else ""
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(_value, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
