@@ -37,7 +37,7 @@ def make_clone(folder: Path) -> None:
     params["prepare"]["size_px"] = 32
     params["train"] |= {"weights": "random", "head_epochs": 2, "epochs": 1, "first_block": 14, "batch_images": 16}
     params["prune"] |= {"epochs": 1, "batch_images": 16}
-    params["evaluate"] |= {"bootstrap_rounds": 100, "latency_runs": 20}
+    params["evaluate"] |= {"bootstrap_rounds": 100, "latency_runs": 20, "examined_images": 4}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     _seal(folder / "data" / "batches", BATCH)
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)

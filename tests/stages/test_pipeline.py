@@ -46,6 +46,16 @@ def test_three_files_are_judged_on_the_same_test_images(clone: Path) -> None:
     assert all(figures["latency_ms"] > 0 for figures in _json(clone, "latency").values())
 
 
+def test_every_figure_has_an_interval_and_the_file_is_examined(clone: Path) -> None:
+    for figures in _json(clone, "metrics").values():
+        for name in ("accuracy", "macro_auc", "ece", "brier", "sensitivity_at_95_specificity"):
+            assert 0 <= figures[f"{name}_low"] <= figures[f"{name}_high"]
+    found = _json(clone, "examination")
+    assert found["leakage"]["exact"] == found["leakage"]["near"] == 0
+    assert found["laboratories"]["images"] == 4
+    assert found["calibration"]["temperature"] == _json(clone, "quantisation")["temperature"]["shipped"]
+
+
 def test_bytes_are_those_of_the_files_that_carry_their_classes(clone: Path) -> None:
     for name, file in (("float", "float"), ("pruned", "pruned"), ("int8", "model")):
         content = (clone / "models" / f"{file}.tflite").read_bytes()
@@ -84,6 +94,9 @@ def test_a_second_repro_has_nothing_to_do_and_dvc_reads_the_figures(clone: Path)
         "After pruning",
         "Confusion",
         "Sensitivity by class",
+        "Robustness",
+        "Reliability",
+        "Risk and coverage",
     }
     assert all(plots["data"].values())
 
@@ -135,7 +148,8 @@ def test_wrong_parameters_and_missing_images_end_with_what_to_do(clone: Path, tm
 
 
 def test_preparing_and_judging_need_no_tensorflow(clone: Path) -> None:
-    code = "import sys, hemaloop.stages.prepare, hemaloop.stages.evaluate; sys.exit('tensorflow' in sys.modules)"
+    stages = ", ".join(f"hemaloop.stages.{name}" for name in ("prepare", "evaluate", "examine"))
+    code = f"import sys, {stages}; sys.exit('tensorflow' in sys.modules)"
     assert run(clone, "python", "-c", code).returncode == 0
 
 

@@ -7,6 +7,8 @@ from scipy.special import log_softmax
 
 LOWEST, HIGHEST = 0.1, 10.0  # temperatures that are looked at
 
+UNKNOWN = 0.5  # images of unknown class
+
 _SMALLEST = 1e-30  # a probability's logarithm must exist
 
 
@@ -20,16 +22,16 @@ def temperature(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.
             does not see. Pass float probabilities: a uint8 file has rounded the small ones away.
         labels: (n,) index of the true class.
 
-    Targets are not 0 and 1 but (n + 1) / (n + classes) and 1 / (n + classes): else a side without a mistake would ask
-    for certainty.
+    The targets are as if one more image, counted as a half, could be of any class: else a side without a mistake would
+    ask for certainty. The idea is Platt's (1999, section 2.2), whose correction grows with the number of classes and
+    blunts the temperature where the side is small.
 
-    Source: Guo et al. 2017, "On calibration of modern neural networks", arXiv:1706.04599, section 4.2; the targets:
-    Platt 1999, "Probabilistic outputs for support vector machines", section 2.2.
+    Source: Guo et al. 2017, "On calibration of modern neural networks", arXiv:1706.04599, section 4.2.
     """
     images, classes = probabilities.shape
     logits = np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST))
-    targets = np.full((images, classes), 1 / (images + classes))
-    targets[np.arange(images), labels] = (images + 1) / (images + classes)
+    targets = np.full((images, classes), UNKNOWN / classes / (images + UNKNOWN))
+    targets[np.arange(images), labels] += images / (images + UNKNOWN)
 
     def cost(log_t: float) -> float:
         return -float((targets * log_softmax(logits / np.exp(log_t), axis=1)).sum() / images)
