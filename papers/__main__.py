@@ -26,7 +26,7 @@ def run_all(systems: Sequence[str], protocols: Sequence[str], form: str, jobs: i
     """Each run in a process of its own, `jobs` at a time. Returns: those that failed."""
     runs = list(product(systems, protocols))
     with ThreadPoolExecutor(jobs) as threads:
-        codes = threads.map(lambda run: _run(*run, form), runs)
+        codes = threads.map(lambda run: _run(run[0], run[1], form), runs)
         return ["-".join(run) for run, code in zip(runs, codes, strict=True) if code != 0]
 
 

@@ -16,12 +16,17 @@ import numpy as np
 
 from hemaloop.config import check
 from hemaloop.dataset.records import EXCLUDED, TEST, TRAIN, VALIDATION
-from hemaloop.errors import ConfigError
+from hemaloop.errors import ConfigError, DataError
 from papers.images import FolderImage, near_pairs
 
 PAPER, HONEST, FOLD = "paper", "honest", "fold-"
 # Which blocks are test blocks must stay so for ever, whatever else is tried: this seed is no parameter.
 FROZEN_SEED = 20_261_121
+# What they were the first time, for each set of images: SHA-256 of all images -> of the tested ones.
+FROZEN = {
+    "ccb715cc84b0a4762a74c3ff3fd14185bc9386e4aa8cf3361cc063cc1ca798cb": "09b5d47a289c7bf3e3093429a113eaf19393c3f2bd60bb446ef96e36765ad42b",  # all-taleqani
+    "202b6f52e7a77a4293111f754cfadece8612e043040b2163626164f16316354f": "79ecf516aa0ebe31ff9b3dc3ea1f0563d6ab8e8042343256282b08b90eae37fd",  # pbc-barcelona
+}
 BLOCKS = 10
 RUN_IMAGES = 30  # images that are one group: the whole ALL set has 3,256 of 89 patients, 37 a patient
 GAP_IMAGES = 20  # on either side of a test block, left out
@@ -147,7 +152,7 @@ def _join_lookalikes(placed: Sequence[Placed], near_bits: int) -> tuple[Placed, 
                 if sides[stays] == kept and sides[leaves] not in (TEST, kept):
                     sides[leaves] = EXCLUDED
     for one, other in pairs:
-        if sides[one] == sides[other]:
+        if sides[one] == sides[other] != EXCLUDED:  # or an excluded image would join groups of two sides
             first, second = sorted((_root(groups, placed[one].group), _root(groups, placed[other].group)))
             groups[second] = first
     return tuple(
@@ -177,3 +182,13 @@ def digest_of_tested(placed: Iterable[Placed]) -> str:
     """One SHA-256 for which images are tested: it must never change for the same images."""
     lines = sorted(f"{each.image.sha256} {each.image.path}" for each in placed if each.side == TEST)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def check_frozen(images: str, tested: str) -> None:
+    """Raises: DataError: the honest protocol tests other images of a known set than it always did."""
+    if FROZEN.get(images, tested) != tested:
+        raise DataError(
+            "the honest protocol would test other images than before, so that no figure could be compared with "
+            f"earlier ones: undo what changed in papers/protocols.py (test images {tested[:12]}, wanted "
+            f"{FROZEN[images][:12]})"
+        )

@@ -14,8 +14,10 @@ from hemaloop.dataset.records import SIDES, TEST, to_csv
 from hemaloop.files import write_atomically
 from papers.images import data_folder, digest_of, read_images
 from papers.protocols import (
+    HONEST,
     PAPER,
     Placed,
+    check_frozen,
     check_protocol,
     digest_of_tested,
     held_out_blocks,
@@ -57,9 +59,11 @@ def draw_sides(
     else:
         common, bits = systems.common_numbers[system.images], params["ingest"]["near_duplicate_bits"]
         placed = place_by_blocks(images, held_out_blocks(protocol), common, bits)
-    tested = digest_of_tested(placed)
+    digest, tested = digest_of(images), digest_of_tested(placed)
+    if protocol == HONEST:
+        check_frozen(digest, tested)
     placed = tuple(each for each in placed if each.image.folder in folders)
-    return Drawn(thin(placed, form.images) if form.images else placed, digest_of(images), tested)
+    return Drawn(thin(placed, form.images) if form.images else placed, digest, tested)
 
 
 def write_workspace(folder: Path, system: System, drawn: Drawn, params: Mapping[str, Any]) -> None:
