@@ -21,7 +21,18 @@ from bench.ratio import Ratio
 from bench.table import show
 
 RESULTS = Path(".bench/results.json")
-NAMES = ("starting", "measuring", "finding", "duplicates", "ingesting", "versioning", "flow", "cluster", "memory")
+NAMES = (
+    "starting",
+    "measuring",
+    "finding",
+    "duplicates",
+    "ingesting",
+    "versioning",
+    "flow",
+    "cluster",
+    "memory",
+    "preprocessing",
+)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from hemaloop.inference.classifier import Classifier
-from hemaloop.registry.golden import image_paths, read_answers
+from hemaloop.registry.golden import image_paths, image_scales, read_answers
 from hemaloop.registry.versions import CHAMPION, aliased, shipped_file
 
 log = logging.getLogger(__name__)
@@ -24,9 +24,9 @@ def champion_macro_sensitivity(tracking_uri: str, folder: Path, classes: list[st
     if list(classifier.metadata.classes) != classes:
         log.warning("champion %d knows %s, not %s: nothing to compare", version, classifier.metadata.classes, classes)
         return None
-    paths = image_paths(folder)
+    paths, scales = image_paths(folder), image_scales(folder)
     hits: dict[str, list[bool]] = {}
     for answer in read_answers(folder):
-        predicted = classifier.classify(paths[answer.sha256].read_bytes()).label
+        predicted = classifier.classify(paths[answer.sha256].read_bytes(), scales[answer.sha256]).label
         hits.setdefault(answer.actual, []).append(predicted == answer.actual)
     return float(np.mean([np.mean(of_class) for of_class in hits.values()])) if hits else None

@@ -34,6 +34,13 @@ def read_answers(folder: Path) -> list[Answered]:
         return [Answered(row["sha256"], row["actual"], row["predicted"]) for row in csv.DictReader(stream)]
 
 
+def image_scales(folder: Path) -> dict[str, float | None]:
+    """SHA-256 -> micrometres per pixel, of every image of the manifest; None where unknown."""
+    with (folder / "data/manifest.csv").open(newline="") as stream:
+        rows = csv.DictReader(stream)
+        return {row["sha256"]: float(row["um_per_px"]) if row.get("um_per_px") else None for row in rows}
+
+
 def image_paths(folder: Path) -> dict[str, Path]:
     """SHA-256 -> file, of every image of the manifest."""
     with (folder / "data/manifest.csv").open(newline="") as stream:

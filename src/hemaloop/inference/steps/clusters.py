@@ -32,9 +32,8 @@ def cluster(pixels: Image, clusters: int) -> tuple[Plane, Colours]:
     """
     height, width = pixels.shape[:2]
     size = (min(width, _SAMPLE_SIDE), min(height, _SAMPLE_SIDE))
-    sample = _colours(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)).reshape(-1, 3).astype(np.int64)
-    centres = _learn(sample, clusters)
-    return _nearest(_colours(pixels), centres), centres
+    centres = _learn(_colours(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)), clusters)
+    return _nearest(_colours(pixels).astype(np.float32), centres), centres
 
 
 def stain(lab: Colours) -> NDArray[np.int64]:
@@ -48,16 +47,12 @@ def _colours(pixels: Image) -> Image:
     return colours
 
 
-def _learn(sample: Colours, clusters: int) -> Colours:
+def _learn(sample: Image, clusters: int) -> Colours:
     """Centres (k, 3), least stained first, all different."""
-    ordered = sample[np.argsort(stain(sample), kind="stable")]
-    stained, last = stain(ordered), len(ordered) - 1
-    least, most = stained[last * _TAIL // 100], stained[last - last * _TAIL // 100]
-    even = least + (most - least) * np.arange(clusters) // (clusters - 1)
-    centres = ordered[np.abs(stained[:, np.newaxis] - even).argmin(axis=0)]
+    colours, exact = sample.reshape(-1, 3).astype(np.int64), sample.astype(np.float32)
+    centres = _first(colours, clusters)
     for _ in range(_ROUNDS):
-        labels = ((sample[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
-        moved = np.array([_mean(sample[labels == k], centres[k]) for k in range(clusters)])
+        moved = _means(colours, _nearest(exact, centres).ravel(), centres)
         if np.array_equal(moved, centres):
             break
         centres = moved
@@ -65,20 +60,30 @@ def _learn(sample: Colours, clusters: int) -> Colours:
     return np.asarray(different[np.argsort(stain(different), kind="stable")])
 
 
-def _mean(colours: Colours, otherwise: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rounded to whole levels: exact sums leave nothing to the order of adding."""
-    count = len(colours)
-    return np.asarray((2 * colours.sum(axis=0) + count) // (2 * count)) if count else otherwise
+def _first(colours: Colours, clusters: int) -> Colours:
+    ordered = colours[np.argsort(stain(colours), kind="stable")]
+    stained, last = stain(ordered), len(ordered) - 1
+    least, most = stained[last * _TAIL // 100], stained[last - last * _TAIL // 100]
+    even = least + (most - least) * np.arange(clusters) // (clusters - 1)
+    return np.asarray(ordered[np.abs(stained[:, np.newaxis] - even).argmin(axis=0)])
 
 
-def _nearest(lab: Image, centres: Colours) -> Plane:
+def _means(colours: Colours, labels: Plane, otherwise: Colours) -> Colours:
+    """Of each cluster, rounded to whole levels: exact sums leave nothing to the order of adding."""
+    clusters = len(otherwise)
+    counts = np.bincount(labels, minlength=clusters)[:, np.newaxis]
+    sums = np.stack([np.bincount(labels, colours[:, each], clusters) for each in range(3)], axis=1).astype(np.int64)
+    means = (2 * sums + counts) // np.maximum(2 * counts, 1)
+    return np.asarray(np.where(counts > 0, means, otherwise))
+
+
+def _nearest(colours: NDArray[np.float32], centres: Colours) -> Plane:
     """|x - c|^2 less |x|^2, which no comparison needs: whole numbers below 2^24, so exact in float32."""
     weights = np.column_stack([-2 * centres, (centres**2).sum(axis=1)]).astype(np.float32)
-    labels = np.zeros(lab.shape[:2], np.uint8)
-    smallest = None
-    for place, row in enumerate(weights):
-        distance = cv2.transform(lab.astype(np.float32), row[np.newaxis])
-        if smallest is not None:
-            labels[distance < smallest] = place
-        smallest = distance if smallest is None else np.minimum(smallest, distance)
+    labels = np.zeros(colours.shape[:2], np.uint8)
+    smallest = cv2.transform(colours, weights[:1])
+    for place, row in enumerate(weights[1:], start=1):
+        distance = cv2.transform(colours, row[np.newaxis])
+        labels[distance < smallest] = place
+        smallest = np.minimum(smallest, distance)
     return labels
