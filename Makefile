@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 COMPARED := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pages test check bench drill drill-ingest lock format clean
+.PHONY: help demo pages test check bench drill drill-ingest papers papers-quick lock format clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -35,6 +35,12 @@ drill: $(READY) ## end ingest at each of its effects, run it again, and compare:
 
 drill-ingest: $(READY) ## faults, kills, several workers and devices: 200 seeded rounds, half an hour; ARGS="--rounds 20 --seed 7"
 	$(BIN)/python -m drill ingest $(ARGS)
+
+papers: $(READY) ## the published systems, run and compared; goes on where it was stopped; FORM=short for half an hour
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc repro papers/dvc.yaml:compare@$(or $(FORM),full)
+
+papers-quick: $(READY) ## the five systems on a few small images: shows that they run; ARGS=--all for every one of them
+	$(BIN)/python -m papers --form quick $(ARGS)
 
 format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

@@ -24,8 +24,14 @@ PAPER, HONEST, FOLD = "paper", "honest", "fold-"
 FROZEN_SEED = 20_261_121
 # What they were the first time, for each set of images: SHA-256 of all images -> of the tested ones.
 FROZEN = {
-    "ccb715cc84b0a4762a74c3ff3fd14185bc9386e4aa8cf3361cc063cc1ca798cb": "09b5d47a289c7bf3e3093429a113eaf19393c3f2bd60bb446ef96e36765ad42b",  # all-taleqani
-    "202b6f52e7a77a4293111f754cfadece8612e043040b2163626164f16316354f": "79ecf516aa0ebe31ff9b3dc3ea1f0563d6ab8e8042343256282b08b90eae37fd",  # pbc-barcelona
+    # all-taleqani
+    "ccb715cc84b0a4762a74c3ff3fd14185bc9386e4aa8cf3361cc063cc1ca798cb": (
+        "09b5d47a289c7bf3e3093429a113eaf19393c3f2bd60bb446ef96e36765ad42b"
+    ),
+    # pbc-barcelona
+    "202b6f52e7a77a4293111f754cfadece8612e043040b2163626164f16316354f": (
+        "79ecf516aa0ebe31ff9b3dc3ea1f0563d6ab8e8042343256282b08b90eae37fd"
+    ),
 }
 BLOCKS = 10
 RUN_IMAGES = 30  # images that are one group: the whole ALL set has 3,256 of 89 patients, 37 a patient
