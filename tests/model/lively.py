@@ -37,3 +37,21 @@ def features_of(model: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.flo
     features = keras.Model(model.input, model.get_layer("features").output)
     found: npt.NDArray[np.float32] = features(pixels.astype(np.float32), training=False).numpy()
     return found
+
+
+def plain_model() -> Any:
+    """Convolutions without padding, a flattening and a dense layer, as the papers' small networks have."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(5)
+    x = inputs = keras.Input((32, 32, 3))
+    x = layers.Rescaling(1 / 255)(x)
+    x = layers.Conv2D(16, 3, activation="relu", name="first")(x)
+    x = layers.MaxPooling2D()(x)
+    x = layers.Conv2D(32, 3, strides=2, name="second")(x)
+    x = layers.ReLU()(x)
+    x = layers.MaxPooling2D()(x)
+    x = layers.Flatten()(x)
+    x = layers.Dense(24, activation="relu", name="dense")(x)
+    return keras.Model(inputs, layers.Dense(3, activation="softmax", name="probabilities")(x))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from lively import features_of, lively_model
+from lively import features_of, lively_model, plain_model
 
 from hemaloop.model.prepared import Samples
 from hemaloop.model.pruning.criterion import counts, kept_channels
@@ -130,7 +130,7 @@ def test_last_channels_that_the_answer_ignores_can_go(model: Any, training: Samp
 
 def test_filters_of_a_plain_network_go_with_their_inputs_behind_a_flattening(training: Samples) -> None:
     """Constant filters: what they give is put into the biases, border and all, for nothing is padded."""
-    model = _plain()
+    model = plain_model()
     for name in ("first", "second", "dense"):
         kernel, bias = model.get_layer(name).get_weights()
         kernel[..., ::2], bias[::2] = 0, np.arange(1, len(bias) // 2 + 1) / len(bias)
@@ -168,7 +168,7 @@ def test_theta_removes_the_share_asked_for_or_all_below_a_tie(weights: Any, spar
 
 
 def test_zeros_stay_zero_while_the_rest_is_trained(training: Samples, validation: Samples) -> None:
-    model = _plain()
+    model = plain_model()
     pruned = _prune(model, training, method="magnitude", sparsity=0.6, distillation=0.5)
     masks = pruned.masks
     assert masks.sparsity == pytest.approx(0.6, abs=1e-3)
@@ -186,9 +186,9 @@ def test_a_student_of_a_teacher_alone_learns_from_it_what_the_labels_deny(traini
     from hemaloop.model.pruning.learner import Learner, Teacher
 
     pixels, labels = training.take(np.arange(len(training))).astype(np.float32), np.eye(3)[training.labels]
-    teacher = _plain()
+    teacher = plain_model()
     _fit(teacher, pixels, np.roll(labels, 1, axis=1))
-    taught, student = teacher.get_weights(), _plain()
+    taught, student = teacher.get_weights(), plain_model()
     _fit(Learner(student, teacher=Teacher(teacher, 1.0, 2.0)), pixels, labels)
     answers = student.predict_on_batch(pixels).argmax(axis=1)
     assert (answers == (training.labels + 1) % 3).mean() > 0.9
@@ -226,28 +226,6 @@ def _train(pruned: Any, parent: Any, training: Samples, validation: Samples, **c
     params = _params(**changes)
     plan = Plan("pruned", params.epochs, params.learning_rate, params.batch_images, 0.0, params.seed)
     fine_tune(pruned.model, training, validation, 0, plan, True, learner_of(pruned, parent, params))
-
-
-def _plain() -> Any:
-    """Convolutions without padding, a flattening and a dense layer, as the papers' small networks have."""
-    import keras
-    from keras import layers
-
-    keras.utils.set_random_seed(5)
-    x = inputs = keras.Input((32, 32, 3))
-    x = layers.Rescaling(1 / 255)(x)
-    x = layers.Conv2D(16, 3, activation="relu", name="first")(x)
-    x = layers.MaxPooling2D()(x)
-    x = layers.Conv2D(32, 3, strides=2, name="second")(x)
-    x = layers.ReLU()(x)
-    x = (
-        layers.MaxPooling2D(padding="same", strides=1)(x)[:, :6, :6]
-        if False
-        else layers.Cropping2D(((0, 1), (0, 1)))(x)
-    )
-    x = layers.Flatten()(x)
-    x = layers.Dense(24, activation="relu", name="dense")(x)
-    return keras.Model(inputs, layers.Dense(3, activation="softmax", name="probabilities")(x))
 
 
 def _silence_every_third_channel(model: Any, blocks: range = range(1, 17)) -> None:

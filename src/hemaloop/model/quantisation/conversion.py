@@ -122,4 +122,5 @@ def quiet() -> Iterator[None]:
         # It asks for statistics of the input although it is about to measure them.
         warnings.filterwarnings("ignore", "Statistics for quantized inputs")
         warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is deprecated")
+        warnings.filterwarnings("ignore", "Warning: Enabling `experimental_preserve_all_tensors`")
         yield

@@ -19,6 +19,7 @@ Array = npt.NDArray[Any]
 
 debugging = tf.lite.experimental
 POWER = "mean_square"
+WEIGHTED = ("convolution", "depthwise", "MatMul")  # what Keras calls the operation of a layer with a kernel
 OUTPUT = "Identity"  # the converter's name for what the model answers
 SILENT_DB = 120.0  # what a layer without any error is given; float32 itself has about 144
 
@@ -64,10 +65,12 @@ class Layers:
         return tuple(_error(row) for row in csv.DictReader(io.StringIO(table.getvalue())))
 
     def keep_float(self, errors: Sequence[LayerError]) -> bytes:
-        """An int8 file in which these operations stay float; input and output are uint8, as in `to_int8`."""
-        options = debugging.QuantizationDebugOptions(
-            denylisted_nodes=[error.tensor for error in errors], fully_quantize=True
-        )
+        """An int8 file in which these operations stay float.
+
+        Input and output are uint8 as in `to_int8`, but where the first or the last operation is one of these: then the
+        input is the pixel as float32, or the output float32.
+        """
+        options = debugging.QuantizationDebugOptions(denylisted_nodes=[error.tensor for error in errors])
         with quiet():
             self._debugger.options = options
             content = self._debugger.get_nondebug_quantized_model()
@@ -75,8 +78,8 @@ class Layers:
 
 
 def worst(errors: Sequence[LayerError]) -> tuple[LayerError, ...]:
-    """The operations whose error is largest beside what they pass on, first."""
-    return tuple(sorted(errors, key=lambda error: error.sqnr_db))
+    """Those that err, the one whose error is largest beside what it passes on first; a pool only passes on."""
+    return tuple(sorted((each for each in errors if each.sqnr_db < SILENT_DB), key=lambda each: each.sqnr_db))
 
 
 def _power(floating: Array, _quantised: Array, _scale: float, _zero_point: int) -> float:
@@ -97,6 +100,8 @@ def _error(row: Mapping[str, str]) -> LayerError:
 
 
 def _layer(tensor: str, operation: str) -> str:
-    """Keras's name of the first layer in a tensor's: 'out_relu_1/Relu6;Conv_1_bn_1/...' is out_relu."""
-    name = tensor.split(";")[0].split("/")[0].removesuffix("_1")
+    """Keras's name of the layer with the weights in a tensor's: 'out_relu_1/Relu6;Conv_1_1/convolution1' is Conv_1."""
+    parts = [part.split("/") for part in tensor.split(";")]
+    weighted = [part for part in parts if part[-1].rstrip("0123456789") in WEIGHTED]
+    name = (weighted or parts)[0][0].removesuffix("_1")
     return operation.lower() if name == OUTPUT else name
