@@ -5,17 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 from lively import lively_model
+from some_params import PARAMS
 
 from hemaloop.errors import DataError
-from hemaloop.model.parameters import TrainParams
 from hemaloop.model.prepared import Samples
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tensorflow")]
 CLASSES = ("reddish", "greenish", "bluish")
-PARAMS = TrainParams(
-    seed=7, weights="random", alpha=0.35, batch_images=8, head_epochs=3, head_learning_rate=0.01,
-    epochs=2, learning_rate=0.0003, first_block=14, dropout=0.2, label_smoothing=0.05,
-)  # fmt: skip
 
 
 def test_the_model_is_left_at_its_best_epoch(training: Samples, validation: Samples) -> None:

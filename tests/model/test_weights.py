@@ -37,7 +37,7 @@ def test_without_file_and_network_the_message_says_what_to_do(tmp_path: Path) ->
     away = {"KERAS_HOME": str(tmp_path), "https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
     script = "from hemaloop.model.weights import pretrained; pretrained('imagenet', 0.35)"
     done = subprocess.run([sys.executable, "-c", script], env=os.environ | away, capture_output=True, text=True)
-    assert re.search(rf"ConfigError: .*put {NAME} into the folder models/ of KERAS_HOME .*'random'", done.stderr)
+    assert re.search(rf"ConfigError: .*put {NAME} into the folder HEMALOOP_WEIGHTS, .*'random'", done.stderr)
 
 
 def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:

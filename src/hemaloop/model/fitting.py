@@ -1,27 +1,39 @@
 """Fit a network to images: balanced, augmented, repeatable, and left at its best epoch."""
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from hemaloop.model.augmentation import AugmentParams, augment
-from hemaloop.model.networks import mobilenetv2
+from hemaloop.model.checkpoints import Arrays, Checkpoints, State, rows
+from hemaloop.model.feeding import made_ahead
+from hemaloop.model.losses import cross_entropy
+from hemaloop.model.networks import catalogue
+from hemaloop.model.parameters import COSINE, PLATEAU
 from hemaloop.model.prepared import Samples
+from hemaloop.model.schedules import best_of, rate_on_plateau, stops
 
 log = logging.getLogger(__name__)
 
 Array = npt.NDArray[np.float32]
+Step = Callable[[Array, Array, Array], None]  # inputs, targets, weights
 PREDICTED_AT_ONCE = 64
+USUAL = AugmentParams()
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """A point of the training curves; losses are weighted by class, with the smoothed labels."""
+    """A point of the training curves; losses are weighted by class, with the smoothed labels.
+
+    `loss` is what is minimised, penalties too; `val_loss`, by which the best epoch is chosen, is without them.
+    """
 
     phase: str  # head, blocks or pruned
     epoch: int  # 1 is the first
@@ -37,12 +49,27 @@ class Plan:
 
     phase: str
     epochs: int
-    learning_rate: float  # falls to zero along a cosine
+    learning_rate: float  # at first
     batch_images: int
     label_smoothing: float
     seed: int
     first_epoch: int = 1
-    augmentation: AugmentParams = AugmentParams()
+    augmentation: AugmentParams = USUAL
+    schedule: str = COSINE  # to zero along a cosine; or plateau, or constant
+    patience: int = 0  # epochs without a better validation loss before it ends; 0: never
+    confidence_penalty: float = 0.0
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a training has around it."""
+
+    checkpoints: Checkpoints | None = None
+    told: Callable[[str, float], None] = lambda phase, epochs: None  # how many epochs of a phase are done
+    clock: Callable[[], float] = time.monotonic  # seconds
+
+
+ALONE = Session()
 
 
 @dataclass(frozen=True)
@@ -64,6 +91,7 @@ def fine_tune(
     plan: Plan,
     statistics: bool = False,
     wrap: Callable[[Any], Any] = lambda model: model,
+    session: Session = ALONE,
 ) -> list[Epoch]:
     """Train a model's layers from `first_block` on with augmented images.
 
@@ -80,15 +108,18 @@ def fine_tune(
         validation_labels=validation.labels,
         class_weights=class_weights(training),
     )
-    return fit(wrap(model), examples, plan)
+    return fit(wrap(model), examples, plan, session)
 
 
 def freeze_below(model: Any, first_block: int, statistics: bool = False) -> None:
-    """Let only convolutions from that block on, and the head, learn; 0 includes the stem; `statistics` too if asked."""
-    names = [mobilenetv2.block_name(index) for index in range(len(mobilenetv2.BLOCKS))] + ["Conv_1"]
-    learns = first_block == 0
+    """Let only what stands from that block on, and the head, learn; 0 includes the stem.
+
+    Args:
+        first_block: see `catalogue.learns`.
+        statistics: whether batch normalisation learns too.
+    """
     for layer in model.layers:
-        learns = learns or layer.name.startswith(names[first_block])
+        learns = catalogue.learns(model, layer.name, first_block)
         layer.trainable = learns and (statistics or not isinstance(layer, keras.layers.BatchNormalization))
 
 
@@ -110,43 +141,119 @@ def predict(model: Any, samples: Samples) -> Array:
     return np.concatenate(outputs)
 
 
-def fit(model: Any, examples: Examples, plan: Plan) -> list[Epoch]:
-    """Train, then leave the model as it was at the lowest validation loss; before the first epoch counts too."""
+def fit(model: Any, examples: Examples, plan: Plan, session: Session = ALONE) -> list[Epoch]:
+    """Train, then leave the model as it was at the lowest validation loss; before the first epoch counts too.
+
+    With checkpoints it goes on where the same training was killed, and ends as if it had not been.
+    """
     batches = -(-len(examples.labels) // plan.batch_images)
-    _compile(model, plan, batches)
-    best, best_loss = model.get_weights(), _validate(model, examples, plan)[0]
-    curves = []
-    for epoch in range(plan.first_epoch, plan.first_epoch + plan.epochs):
-        loss, accuracy = _run_epoch(model, examples, plan, np.random.default_rng([plan.seed, epoch]), batches)
-        val_loss, val_accuracy = _validate(model, examples, plan)
-        curves.append(Epoch(plan.phase, epoch, loss, accuracy, val_loss, val_accuracy))
-        log.info("%s: %d, loss %.3f, validation %.3f, right %.3f", plan.phase, epoch, loss, val_loss, val_accuracy)
-        if val_loss < best_loss:
-            best, best_loss = model.get_weights(), val_loss
-    model.set_weights(best)
-    return curves
+    with model.distribute_strategy.scope():
+        _compile(model, plan, batches)
+    state = session.checkpoints.load(plan.phase) if session.checkpoints else None
+    if state is None:
+        state = _begin(model, examples, plan)
+    else:
+        log.info("%s: goes on after epoch %d", plan.phase, plan.first_epoch - 1 + len(state.curves))
+        _restore(model, state)
+    step = _step_of(model)
+    while len(state.curves) < plan.epochs and not stops(state.losses, plan.patience):
+        state = _next(model, examples, plan, session, state, step, batches)
+        if session.checkpoints:
+            session.checkpoints.save(plan.phase, state)
+    model.set_weights(state.best)
+    return [Epoch(**row) for row in state.curves]
 
 
 def _compile(model: Any, plan: Plan, batches: int) -> None:
-    schedule = keras.optimizers.schedules.CosineDecay(plan.learning_rate, max(1, plan.epochs * batches))
-    loss = keras.losses.CategoricalCrossentropy(label_smoothing=plan.label_smoothing)
-    # Compiling with XLA takes longer than such a training does.
-    model.compile(keras.optimizers.Adam(schedule), loss, metrics=["accuracy"], jit_compile=False)
+    cosine = keras.optimizers.schedules.CosineDecay(plan.learning_rate, max(1, plan.epochs * batches))
+    optimiser = keras.optimizers.Adam(cosine if plan.schedule == COSINE else plan.learning_rate)
+    loss = cross_entropy(plan.label_smoothing, plan.confidence_penalty)
+    # Compiling with XLA takes longer than such a training does, and its steps on a CPU are slower.
+    accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")  # by its name alone it would be made within a step
+    model.compile(optimiser, loss, metrics=[accuracy], jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
 
 
-def _run_epoch(
-    model: Any, examples: Examples, plan: Plan, rng: np.random.Generator, batches: int
-) -> tuple[float, float]:
-    """Mean loss and accuracy of one pass; the last batch is filled up with the first images."""
-    order = np.resize(rng.permutation(len(examples.labels)), (batches, plan.batch_images))
+def _begin(model: Any, examples: Examples, plan: Plan) -> State:
+    loss, _ = _validate(model, examples, plan)
+    weights = tuple(model.get_weights())
+    return State(_values(model), _values(model.optimizer), weights, losses=(loss,), curves=(), seconds=0.0)
+
+
+def _values(owner: Any) -> Arrays:
+    """Of the variables of a model, the states of its random numbers among them, or of its optimiser."""
+    return tuple(np.array(variable.value.numpy()) for variable in owner.variables)
+
+
+def _restore(model: Any, state: State) -> None:
+    for owner, values in ((model, state.variables), (model.optimizer, state.optimiser)):
+        for variable, value in zip(owner.variables, values, strict=True):
+            variable.assign(value)
+
+
+def _next(
+    model: Any, examples: Examples, plan: Plan, session: Session, state: State, step: Step, batches: int
+) -> State:
+    """The state after one more epoch."""
+    epoch, started = plan.first_epoch + len(state.curves), session.clock()
+    if plan.schedule == PLATEAU:
+        model.optimizer.learning_rate = rate_on_plateau(plan.learning_rate, state.losses)
+    done = len(state.curves)
+    model.reset_metrics()
+    for number, batch in enumerate(_batches(examples, plan, epoch, batches), start=1):
+        step(*batch)
+        session.told(plan.phase, done + number / batches)
+    figures = {name: float(value) for name, value in model.get_metrics_result().items()}
+    val_loss, val_accuracy = _validate(model, examples, plan)
+    row = Epoch(plan.phase, epoch, figures["loss"], figures["accuracy"], val_loss, val_accuracy)
+    log.info("%s: %d, loss %.3f, validation %.3f, right %.3f", plan.phase, epoch, row.loss, val_loss, val_accuracy)
+    losses = (*state.losses, val_loss)
+    best = tuple(model.get_weights()) if best_of(losses) == len(losses) - 1 else state.best
+    seconds = state.seconds + session.clock() - started
+    return State(_values(model), _values(model.optimizer), best, losses, state.curves + rows([row]), seconds)
+
+
+def _batches(examples: Examples, plan: Plan, epoch: int, batches: int) -> Iterator[tuple[Array, Array, Array]]:
+    """Inputs, targets and weights of one pass; the last batch is filled up with the first images.
+
+    Each batch has random numbers of its own, so that neither threads nor a restart change them.
+    """
+    order = np.random.default_rng([plan.seed, epoch]).permutation(len(examples.labels))
+    positions = np.resize(order, (batches, plan.batch_images))
     targets = np.eye(len(examples.class_weights), dtype=np.float32)
-    figures = []
-    for positions in order:
-        labels = examples.labels[positions]
-        weights = examples.class_weights[labels]
-        figures.append(model.train_on_batch(examples.inputs(positions, rng), targets[labels], weights))
-    loss, accuracy = np.mean(figures, axis=0)
-    return float(loss), float(accuracy)
+
+    def make(number: int) -> tuple[Array, Array, Array]:
+        rng = np.random.default_rng([plan.seed, epoch, number])
+        labels = examples.labels[positions[number]]
+        return examples.inputs(positions[number], rng), targets[labels], examples.class_weights[labels]
+
+    return made_ahead(make, batches)
+
+
+def _step_of(model: Any) -> Step:
+    """One step of training as a single call into TensorFlow: no metric leaves it before the epoch ends.
+
+    `train_on_batch` takes about twice as long on a CPU at this size (bench/training.py compares them).
+    """
+    strategy = model.distribute_strategy
+    replicas = strategy.num_replicas_in_sync
+
+    def learn(*part: Any) -> None:
+        model.train_step(part)
+
+    if replicas == 1:
+        return tf.function(lambda *batch: learn(*batch), autograph=False)  # type: ignore[no-any-return]
+    learn_everywhere = tf.function(lambda *parts: strategy.run(learn, parts), autograph=False)
+
+    def share(*batch: Array) -> None:
+        learn_everywhere(*(
+            strategy.experimental_distribute_values_from_function(
+                lambda context, whole=whole: tf.constant(np.split(whole, replicas)[context.replica_id_in_sync_group])
+            )
+            for whole in batch
+        ))  # fmt: skip
+
+    return share
 
 
 def _validate(model: Any, examples: Examples, plan: Plan) -> tuple[float, float]:

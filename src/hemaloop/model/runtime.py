@@ -1,9 +1,12 @@
-"""Start TensorFlow: quiet, seeded and deterministic."""
+"""Start TensorFlow: quiet, seeded and deterministic; and choose what it computes on, and how finely."""
 
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from hemaloop.model.parameters import ALL
 
 
 def start_tensorflow(seed: int) -> None:
@@ -39,3 +42,30 @@ def held_stderr() -> Iterator[None]:
         finally:
             os.dup2(before, 2)
             os.close(before)
+
+
+def strategy_for(devices: str) -> Any:
+    """Where a model is trained: "one" device, or "all": a copy on each GPU, or on each logical CPU where there is none.
+
+    Every copy sees its share of a batch, and all learn from the sum of the gradients (tf.distribute.MirroredStrategy).
+    With a single device "all" is the same as "one".
+    """
+    import tensorflow as tf
+
+    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if devices == ALL and len(found) > 1:
+        return tf.distribute.MirroredStrategy([device.name for device in found])
+    return tf.distribute.get_strategy()
+
+
+@contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Layers that are made inside compute in this precision; their weights stay float32."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

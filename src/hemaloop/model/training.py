@@ -1,4 +1,4 @@
-"""Transfer learning in two phases: a head on frozen features, then the upper blocks, gently."""
+"""Transfer learning in two phases: a head on frozen features, then the upper blocks, gently; or all from scratch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,13 +6,29 @@ from typing import Any
 import keras
 import numpy as np
 
-from hemaloop.errors import DataError
+from hemaloop.errors import ConfigError, DataError
 from hemaloop.model.augmentation import AugmentParams
-from hemaloop.model.fitting import Epoch, Examples, Plan, class_weights, fine_tune, fit, predict
-from hemaloop.model.networks import mobilenetv2
-from hemaloop.model.parameters import RANDOM, TrainParams
-from hemaloop.model.prepared import Samples
-from hemaloop.model.weights import pretrained
+from hemaloop.model.fitting import (
+    ALONE,
+    USUAL,
+    Epoch,
+    Examples,
+    Plan,
+    Session,
+    class_weights,
+    fine_tune,
+    fit,
+    predict,
+)  # fmt: skip
+from hemaloop.model.losses import penalise_weights
+from hemaloop.model.networks import catalogue
+from hemaloop.model.networks.ends import CENTRED
+from hemaloop.model.parameters import FLOAT32, RANDOM, TrainParams
+from hemaloop.model.prepared import Samples, Statistics
+from hemaloop.model.runtime import computing_in, strategy_for
+from hemaloop.model.weights import give_pretrained
+
+HEAD, BLOCKS = "head", "blocks"  # phases
 
 
 def train(
@@ -21,34 +37,60 @@ def train(
     size_px: int,
     classes: Sequence[str],
     params: TrainParams,
-    augmentation: AugmentParams = AugmentParams(),
+    augmentation: AugmentParams = USUAL,
+    statistics: Statistics = CENTRED,
+    session: Session = ALONE,
 ) -> tuple[Any, list[Epoch]]:
-    """A fitted keras.Model, as `mobilenetv2.build` makes it, and its curves.
+    """A fitted keras.Model, as `catalogue.build` makes it, and its curves.
 
     Raises:
         DataError: a class has no training image.
-        ConfigError: the weights to start from are not there.
+        ConfigError: the weights to start from are not there, or the devices cannot share a batch evenly.
     """
     check_classes(training, classes)
-    widths = mobilenetv2.full_widths(params.alpha)
-    model = mobilenetv2.build(size_px, len(classes), params.alpha, widths, params.dropout)
+    strategy = strategy_for(params.devices)
+    _check_share(params.batch_images, strategy.num_replicas_in_sync)
+    with strategy.scope(), computing_in(params.precision):
+        model = catalogue.build(params, size_px, len(classes), statistics)
     scratch = params.weights == RANDOM
     curves: list[Epoch] = []
+    penalise_weights(model, params.l2)
     if not scratch:
-        mobilenetv2.set_weights(model, pretrained(params.weights, params.alpha))
-        curves = _fit_head(model, training, validation, params)
-    plan = Plan(
-        "blocks",
-        params.epochs,
-        params.learning_rate,
+        give_pretrained(model, params)
+        curves = _fit_head(model, training, validation, params, session)
+    plan = _plan(BLOCKS, params, augmentation, first_epoch=len(curves) + 1)
+    first_block = 0 if scratch else params.first_block
+    curves += fine_tune(model, training, validation, first_block, plan, scratch, session=session)
+    if params.precision == FLOAT32 and strategy.num_replicas_in_sync == 1:
+        return model, curves
+    alone = catalogue.build(params, size_px, len(classes), statistics)  # float32, on one device, as it is converted
+    catalogue.copy_weights(model, alone)
+    return alone, curves
+
+
+def _check_share(batch_images: int, replicas: int) -> None:
+    if batch_images % replicas:
+        raise ConfigError(
+            f"train.batch_images: {replicas} devices cannot share {batch_images} images evenly: "
+            f"set a multiple of {replicas}, or train.devices to one"
+        )
+
+
+def _plan(phase: str, params: TrainParams, augmentation: AugmentParams = USUAL, first_epoch: int = 1) -> Plan:
+    head = phase == HEAD
+    return Plan(
+        phase,
+        params.head_epochs if head else params.epochs,
+        params.head_learning_rate if head else params.learning_rate,
         params.batch_images,
         params.label_smoothing,
         params.seed,
-        first_epoch=len(curves) + 1,
-        augmentation=augmentation,
+        first_epoch,
+        augmentation,
+        params.schedule,
+        params.patience,
+        params.confidence_penalty,
     )
-    first_block = 0 if scratch else params.first_block
-    return model, curves + fine_tune(model, training, validation, first_block, plan, statistics=scratch)
 
 
 def check_classes(training: Samples, classes: Sequence[str]) -> None:
@@ -59,18 +101,14 @@ def check_classes(training: Samples, classes: Sequence[str]) -> None:
         )
 
 
-def _fit_head(model: Any, training: Samples, validation: Samples, params: TrainParams) -> list[Epoch]:
-    """Fit the last layer alone, on features that are computed once."""
-    backbone = keras.Model(model.input, model.get_layer(mobilenetv2.FEATURES).output)
-    backbone.compile(jit_compile=False)
+def _fit_head(model: Any, training: Samples, validation: Samples, params: TrainParams, session: Session) -> list[Epoch]:
+    """Fit what stands on the pretrained backbone alone, on features that are computed once."""
+    end = model.get_layer(catalogue.backbone_end(model))
+    with model.distribute_strategy.scope():
+        backbone = keras.Model(model.input, end.output)
+        backbone.compile(jit_compile=False)
+        head = keras.Sequential([keras.Input(end.output.shape[1:]), *model.layers[model.layers.index(end) + 1 :]])
     features, held_out = predict(backbone, training), predict(backbone, validation)
-    last = model.get_layer("probabilities")
-    head = keras.Sequential(
-        [keras.Input(features.shape[1:]), keras.layers.Dropout(params.dropout, seed=params.seed), last]
-    )
-    plan = Plan(
-        "head", params.head_epochs, params.head_learning_rate, params.batch_images, params.label_smoothing, params.seed
-    )
     examples = Examples(
         inputs=lambda positions, _rng: features[positions],
         labels=training.labels,
@@ -78,4 +116,4 @@ def _fit_head(model: Any, training: Samples, validation: Samples, params: TrainP
         validation_labels=validation.labels,
         class_weights=class_weights(training),
     )
-    return fit(head, examples, plan)
+    return fit(head, examples, _plan(HEAD, params), session)

@@ -61,3 +61,11 @@ def learns(model: Any, layer: str, first_block: int) -> bool:
     Networks without blocks learn as a whole.
     """
     return BLOCK_OF.get(model.name, mobilenetv2.block_of)(layer) >= first_block
+
+
+def copy_weights(source: Any, target: Any) -> None:
+    """Give one network the weights of another that was built alike, EfficientNet's normalisation too."""
+    target.set_weights(source.get_weights())
+    for layer in target.layers:
+        if isinstance(layer, layers.Normalization):
+            layer.finalize_state()  # Keras computes with what it read last
