@@ -15,7 +15,7 @@ from hemaloop.release.parameters import ReleaseParams
 from tasks.retry import RETRY
 from tasks.workspaces import training_workspace
 
-STAGES = ("assemble", "prepare", "train", "prune", "quantise", "evaluate")
+STAGES = ("assemble", "prepare", "train", "prune", "quantise", "evaluate", "examine", "report")
 
 
 @task(**RETRY)

@@ -16,8 +16,8 @@ from hemaloop.imaging.smear import Slide, draw
 
 ROOT = Path(__file__).parents[2]
 COPIED = (
-    ".dvc/config", ".dvc/.gitignore", ".gitignore", "data/.gitignore", "models/.gitignore", "dvc.yaml",
-    "papers/presets/none.yaml",
+    ".dvc/config", ".dvc/.gitignore", ".gitignore", "data/.gitignore", "evaluation/.gitignore", "models/.gitignore",
+    "dvc.yaml", "papers/presets/none.yaml",
 )  # fmt: skip
 SIDES = ("train", "train", "train", "validation", "test", "test")  # of a class's slides
 CLASSES = ("eosinophil", "lymphocyte", "monocyte")

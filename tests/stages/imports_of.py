@@ -5,7 +5,10 @@ from pathlib import Path
 
 
 def imported_files(source: Path, module: str) -> set[str]:
-    """Paths from the repository's root of the module and of all that it leads to, empty `__init__.py` left out."""
+    """Paths from the repository's root of the module and of all that it leads to, with the templates beside them.
+
+    Empty `__init__.py` are left out.
+    """
     found: set[str] = set()
     waiting = [module]
     while waiting:
@@ -13,6 +16,7 @@ def imported_files(source: Path, module: str) -> set[str]:
         if path is None or str(path) in found:
             continue
         found.add(str(path))
+        found |= {str(template) for template in path.parent.glob("templates/*")}
         waiting += _imports(path)
     return {str(Path(path).relative_to(source.parent)) for path in found}
 

@@ -83,7 +83,11 @@ def _explain(answers: Sequence[Answered], test: Samples, classes: Sequence[str])
         Explained(answer, pixels[place], None if maps is None else maps.values[place])
         for place, answer in enumerate(answers)
     )
-    return found, "" if maps is None else maps.method
+    return found, "" if maps is None else _method(maps.method, maps.values.shape)
+
+
+def _method(name: str, shape: Sequence[int]) -> str:
+    return f"{name} ({shape[1]} x {shape[2]} places)"
 
 
 def _commit() -> str:

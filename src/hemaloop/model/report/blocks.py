@@ -96,6 +96,14 @@ def with_interval(figure: Figure, digits: int = DIGITS) -> str:
     return f"{figure.value:.{digits}f} ({figure.low:.{digits}f} to {figure.high:.{digits}f})"
 
 
+def stacked(figure: Figure, digits: int = DIGITS) -> str:
+    """A figure with its interval under it, for tables of many columns."""
+    if figure.value is None or figure.low is None or figure.high is None:
+        return number(figure.value, digits)
+    interval = f"{figure.low:.{digits}f} to {figure.high:.{digits}f}"
+    return Markup('{}<small class="interval">{}</small>').format(number(figure.value, digits), interval)
+
+
 def size(count: float | None) -> str:
     """Bytes, in the unit that the papers use: 1 MB is a million."""
     if count is None:

@@ -177,19 +177,25 @@ def shortcut_sentences(found: dict[str, Any]) -> tuple[str, str]:
 def _model_on_grey(found: dict[str, Any], chance: float) -> str:
     grey, drop = found["model_on_grey"]["macro_sensitivity"], found["grey_drop_points"]
     restained = found["restained_drop_points"]
-    stain = f"Under another stain it loses {restained:.1f} points."
+    stain = (
+        f"Under another stain it loses {restained:.1f} points." if restained > 0 else "Another stain costs it nothing."
+    )
     if drop <= POINTS:
-        return f"Without colour the model still reaches {grey:.3f} ({drop:+.1f} points lost): it sees shape. {stain}"
+        lost = f"{drop:.1f} points lost" if drop > 0 else "nothing lost"
+        return f"Without colour the model still reaches {grey:.3f}, {lost}: it sees shape. {stain}"
     if grey - chance < 0.5 * (found["model"]["macro_sensitivity"] - chance):
         return f"Without colour the model falls to {grey:.3f}: most of what it knows is colour. {stain}"
     return f"Without colour the model falls to {grey:.3f}, {drop:.1f} points lower: it leans on colour. {stain}"
 
 
 def _robustness(summary: dict[str, Any]) -> str:
+    kind, strength = summary["worst"].rsplit(" ", 1)
+    lost = summary["mean_drop_points"]
+    mean = f"{lost:.1f} points below the clean" if lost > 0 else "no lower than the clean"
     return (
-        f"Over all kinds and strengths the mean macro sensitivity is {summary['mean']:.3f}, "
-        f"{summary['mean_drop_points']:.1f} points below the clean {number(summary['clean'])}; worst is "
-        f"{plain(summary['worst'])} with {summary['worst_macro_sensitivity']:.3f} ({summary['images']} images)."
+        f"Over all kinds and strengths the mean macro sensitivity is {summary['mean']:.3f}, {mean} "
+        f"{number(summary['clean'])}; worst is {plain(kind)} at strength {strength} with "
+        f"{summary['worst_macro_sensitivity']:.3f} ({summary['images']} test images)."
     )
 
 

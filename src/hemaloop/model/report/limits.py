@@ -74,7 +74,8 @@ def _classes(findings: Findings) -> Sequence[str]:
         found.append(f"No test image of {', '.join(absent)}: nothing here speaks of it.")
     if few:
         found.append(
-            f"Fewer than {FEW_IMAGES} test images of {', '.join(few)}: one image more or less is a point or more."
+            f"Fewer than {FEW_IMAGES} test images of {', '.join(few)}: one image weighs up to "
+            f"{100 / min(count for count in images.values() if count):.0f} points of a class's sensitivity."
         )
     return found
 

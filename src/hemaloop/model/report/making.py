@@ -6,12 +6,14 @@ from typing import Any
 from markupsafe import Markup
 
 from hemaloop.model.report import plots
-from hemaloop.model.report.blocks import details, figure, not_measured, paragraph, side_by_side, table
-from hemaloop.model.report.findings import Findings, Row, value_of
+from hemaloop.model.report.blocks import NOT_MEASURED, details, figure, not_measured, paragraph, side_by_side, table
+from hemaloop.model.report.findings import SHIPPED, Document, Findings, Row, value_of
 from hemaloop.model.report.page import Section
+from hemaloop.model.report.words import section_words
 
+_CHANGE = ["", "before", "after", "change"]
 SIDES = ("train", "validation", "test")
-LAYERS = 12  # of the report of quantisation that are shown at once
+LAYERS = 10  # of the report of quantisation that are shown at once
 
 
 def data_section(findings: Findings) -> Section:
@@ -50,21 +52,61 @@ def training_section(findings: Findings) -> Section:
 
 def pruning_section(findings: Findings) -> Section:
     """What was removed, and whether it paid."""
-    title = "Pruning"
-    if not findings.pruning:
+    title, found = "Pruning", findings.pruning
+    if not found:
         return Section(title, [not_measured("Pruning")])
-    return Section(title, [*_before_and_after(findings.pruning), *_values(findings.pruning, "Of the prune")])
+    rows = [_change(name, found[name]) for name in ("parameters", "channels") if name in found]
+    blocks = [paragraph(_paid(findings), "lead"), table(_CHANGE, rows, f"Method: {found.get('method', 'channels')}")]
+    if "validation_macro_sensitivity" in found:
+        before, after = (found["validation_macro_sensitivity"][name] for name in ("original", "pruned"))
+        told = f"Macro sensitivity on the validation side: {before:.3f} before, {after:.3f} after, Delta P"
+        blocks.append(paragraph(f"{told} {found['delta_p']:.3f}."))
+    if "magnitude" in found:
+        blocks.append(paragraph(f"Of single weights: {section_words(found['magnitude'])}."))
+    if "layers" in found:
+        layers = [_change(name, counts) for name, counts in found["layers"].items()]
+        blocks.append(details(f"All {len(layers)} layers", [table(_CHANGE, layers, "Channels of each layer")]))
+    return Section(title, blocks)
 
 
 def quantisation_section(findings: Findings) -> Section:
-    """The form that ships, and the error of each layer."""
-    title = "Quantisation"
-    if not findings.quantisation and not findings.layers:
+    """The form that ships, what it lost, and the error of each layer."""
+    title, found = "Quantisation", findings.quantisation
+    if not found and not findings.layers:
         return Section(title, [not_measured("Errors of quantisation")])
-    blocks = [*_before_and_after(findings.quantisation), *_values(findings.quantisation, "Of the quantised file")]
+    blocks = [paragraph(_form(found), "lead")] if "form" in found else []
+    if found.get("kept_finer"):
+        blocks.append(paragraph(f"Kept in float, the most sensitive first: {', '.join(found['kept_finer'])}."))
+    if found.get("tried"):
+        rows = [[str(each["layers"]), f"{each['drop']:.4f}"] for each in found["tried"]]
+        blocks.append(
+            table(["layers kept in float", "drop of macro sensitivity"], rows, "Tried on the validation side")
+        )
     if findings.layers:
-        blocks += [details(f"All {len(findings.layers)} layers", [_layers(findings.layers)])]
+        worst = sorted(findings.layers, key=lambda row: -(value_of(row, "rmse_over_scale") or 0.0))[:LAYERS]
+        blocks.append(_layers(worst, f"The {len(worst)} layers of the largest error, in steps of their own scale"))
+        blocks.append(details(f"All {len(findings.layers)} layers", [_layers(findings.layers, "In their order")]))
     return Section(title, blocks)
+
+
+def _paid(findings: Findings) -> str:
+    """The shipped file beside the unpruned model in the same form."""
+    sizes = findings.quantisation.get("bytes", {})
+    times = [findings.latency.get(name, {}).get("latency_ms") for name in ("unpruned", SHIPPED)]
+    if not sizes.get("unpruned") or not all(times):
+        return f"Against the unpruned model in the same form: {NOT_MEASURED}."
+    return (
+        f"Beside the unpruned model in the same form the shipped file has {sizes['model'] / sizes['unpruned']:.2f} "
+        f"times its bytes and takes {times[1] / times[0]:.2f} times its time."
+    )
+
+
+def _form(found: Document) -> str:
+    drop, within = found.get("validation_drop"), found.get("within_allowed_drop")
+    if drop is None:
+        return f"Ships as {found['form']}."
+    verdict = "as little as was allowed" if within else "more than was allowed"
+    return f"Ships as {found['form']}; on the validation side it costs {drop:.4f} of macro sensitivity, {verdict}."
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -88,33 +130,10 @@ def _text(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _before_and_after(document: Mapping[str, Any]) -> list[Markup]:
-    """Pairs of before and after, where a document has them."""
-    rows = []
-    for name, value in document.items():
-        if isinstance(value, Mapping) and {"before", "after"} <= set(value):
-            before, after = value["before"], value["after"]
-            share = f"{100 * (after - before) / before:+.1f} %" if before else ""
-            rows.append([_words(name), _counted(before), _counted(after), share])
-    return [table(["", "before", "after", "change"], rows, "Before and after")] if rows else []
-
-
-def _values(document: Mapping[str, Any], caption: str) -> list[Markup]:
-    rest = {
-        name: value
-        for name, value in document.items()
-        if not (isinstance(value, Mapping) and {"before", "after"} <= set(value))
-    }
-    rows = [[_words(name), value] for name, value in flat(rest).items()]
-    return [table(["", ""], rows, caption, words=(1,))] if rows else []
-
-
-def _counted(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ").replace(".", ": ")
+def _change(name: str, counts: Document) -> list[str]:
+    before, after = counts["before"], counts["after"]
+    share = f"{100 * (after - before) / before:+.1f} %" if before else ""
+    return [name, f"{before:,}", f"{after:,}", share]
 
 
 def _curves(rows: Sequence[Row], name: str) -> Markup:
@@ -126,18 +145,44 @@ def _curves(rows: Sequence[Row], name: str) -> Markup:
     ]
     last = "; ".join(f"{line.name} loss from {line.y[0]:.3f} to {line.y[-1]:.3f}" for line in series)
     svg = plots.lines(series, "epoch", "loss", f"{name}: {last}", markers=len(rows) < 20)
-    return figure(svg, f"{name}: loss by epoch; the epoch of the lowest validation loss is kept")
+    caption = f"{name}: loss by epoch{_phases(rows)}; the epoch of the lowest validation loss is kept"
+    return figure(svg, caption)
+
+
+def _phases(rows: Sequence[Row]) -> str:
+    """Where one phase follows another, whose losses do not compare: the later ones see augmented images."""
+    first: dict[str, str] = {}
+    for row in rows:
+        first.setdefault(row.get("phase", ""), row["epoch"])
+    return (
+        " (" + ", ".join(f"{phase} from epoch {epoch}" for phase, epoch in first.items()) + ")"
+        if len(first) > 1
+        else ""
+    )
 
 
 def _column(rows: Sequence[Row], column: str) -> list[float]:
     return [value_of(row, column) or 0.0 for row in rows]
 
 
-def _layers(rows: Sequence[Row]) -> Markup:
-    columns = list(rows[0])
-    return table(
-        [_words(column) for column in columns], [[row[column] for column in columns] for row in rows], "Layers"
-    )
+def _layers(rows: Sequence[Row], caption: str) -> Markup:
+    shown = [
+        [
+            row["layer"],
+            row["operation"],
+            _rounded(row, "scale"),
+            _rounded(row, "rmse_over_scale"),
+            _rounded(row, "sqnr_db"),
+        ]
+        for row in rows
+    ]
+    head = ["layer", "operation", "scale", "error in steps (RMSE / scale)", "signal to noise, dB"]
+    return table(head, shown, caption, words=(1,))
+
+
+def _rounded(row: Row, name: str) -> str:
+    value = value_of(row, name)
+    return NOT_MEASURED if value is None else f"{value:.3g}"
 
 
 def _params(params: Mapping[str, Any]) -> Markup:

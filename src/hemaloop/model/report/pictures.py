@@ -39,7 +39,7 @@ def overlay(pixels: Image, strengths: Map) -> Image:
     heat = cv2.cvtColor(cv2.applyColorMap((255 * smooth).astype(np.uint8), cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     faded = FADED * image + (1 - FADED) * grey
-    opacity = STRENGTH * smooth[:, :, np.newaxis]
+    opacity = STRENGTH * smooth[:, :, np.newaxis] ** 2  # weak places keep their look
     return np.asarray(np.rint((1 - opacity) * faded + opacity * heat), np.uint8)
 
 

@@ -10,6 +10,7 @@ import matplotlib
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from hemaloop.model.evaluation.bootstrap import Figure as Estimated
 
@@ -69,6 +70,8 @@ def lines(
         for place, line in enumerate(series):
             _curve(axes, line, place, markers)
         axes.set(xlabel=x_label, ylabel=y_label)
+        if all(float(value).is_integer() for line in series for value in line.x):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if y_limits:
             axes.set_ylim(*y_limits)
         if len(series) > 1 or diagonal:

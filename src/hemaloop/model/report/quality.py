@@ -12,6 +12,7 @@ from hemaloop.model.report.blocks import (
     paragraph,
     side_by_side,
     size,
+    stacked,
     table,
     with_interval,
 )
@@ -92,10 +93,7 @@ def classes_section(findings: Findings) -> Section:
         [
             table(
                 ["class", "test images", *(OF_CLASS[name] for name in columns)],
-                [
-                    [row["label"], row["images"], *(with_interval(figure_in(row, name)) for name in columns)]
-                    for row in rows
-                ],
+                [[row["label"], row["images"], *(stacked(figure_in(row, name)) for name in columns)] for row in rows],
                 "The shipped file, each class against all others",
             ),
             side_by_side(
