@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from rich.progress import Progress
 
 from hemaloop.config import read_classes, read_section
 from hemaloop.errors import DataError
+from hemaloop.imaging.decode import work_in_callers_thread
 from hemaloop.imaging.fingerprint import fingerprints
 from hemaloop.inference.classifier import Classifier
 from hemaloop.model.evaluation import examination
@@ -32,7 +33,7 @@ from hemaloop.model.evaluation.shortcut import answer_by_colour, colour_statisti
 from hemaloop.model.evaluation.strangers import strangers
 from hemaloop.model.evaluation.subgroups import Subgroup, split
 from hemaloop.model.parameters import REFUSE, EvaluateParams
-from hemaloop.model.prepared import TEST, TRAIN, VALIDATION, PreparedImage, Samples, read_prepared, write_rows
+from hemaloop.model.prepared import TEST, TRAIN, VALIDATION, PreparedImage, Samples, read_prepared
 from hemaloop.model.runtime import held_stderr
 from hemaloop.stages.runner import run
 
@@ -58,6 +59,7 @@ class Work:
 
 
 def main() -> None:
+    work_in_callers_thread()
     work = _read()
     leakage = _leakage(work)
     test, validation = (_answers(work.models[0], work.sides[side]) for side in (TEST, VALIDATION))
@@ -92,7 +94,6 @@ def _read() -> Work:
 def _leakage(work: Work) -> Leakage:
     """Raises: DataError: a test image is, or looks like, an image of another side, and that is to be refused."""
     images = [image for side in (TEST, TRAIN, VALIDATION) for image in work.sides[side].images]
-    cv2.setNumThreads(1)  # each image has a thread already
     with _progress("compared across sides", len(images)) as tell, ThreadPoolExecutor(os.cpu_count()) as threads:
         seen = list(threads.map(lambda image: _see(work.subject(image), tell), images))
     count = len(work.sides[TEST])
@@ -163,11 +164,17 @@ def _temperature() -> float | None:
 
 def _write(sections: Mapping[str, Any], examined: Examined, found: Sequence[Subgroup], test: Answers) -> None:
     (EVALUATION / "examination.json").write_text(json.dumps(_rounded(sections), indent=2) + "\n")
-    write_rows(EVALUATION / "subgroups.csv", found, Subgroup)
-    write_rows(EVALUATION / "reliability.csv", reliability(test), ReliabilityBin)
-    write_rows(EVALUATION / "risk_coverage.csv", thinned(risk_coverage(test)), RiskCoverage)
-    head, rows = examination.robustness(examined)
-    with (EVALUATION / "robustness.csv").open("w", newline="", encoding="utf-8") as stream:
+    _write_csv("robustness", *examination.robustness(examined))
+    for name, rows, cls in (
+        ("subgroups", found, Subgroup),
+        ("reliability", reliability(test), ReliabilityBin),
+        ("risk_coverage", thinned(risk_coverage(test)), RiskCoverage),
+    ):
+        _write_csv(name, [field.name for field in fields(cls)], [list(vars(row).values()) for row in rows])
+
+
+def _write_csv(name: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    with (EVALUATION / f"{name}.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(head)
         writer.writerows(_rounded(rows))

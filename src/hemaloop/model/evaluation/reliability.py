@@ -28,14 +28,7 @@ def reliability(answers: Answers) -> tuple[ReliabilityBin, ...]:
         here = places == place
         if here.any():
             confidence = answers.confidence[here].astype(np.float64)
-            rows.append(
-                ReliabilityBin(
-                    place + 1, int(here.sum()), _rounded(confidence.mean()), _rounded(answers.right[here].mean()),
-                    _rounded(confidence.min()), _rounded(confidence.max()),
-                )
-            )  # fmt: skip
+            accuracy = float(answers.right[here].mean())
+            lowest, highest = float(confidence.min()), float(confidence.max())
+            rows.append(ReliabilityBin(place + 1, int(here.sum()), float(confidence.mean()), accuracy, lowest, highest))
     return tuple(rows)
-
-
-def _rounded(value: float) -> float:
-    return round(float(value), 6)
