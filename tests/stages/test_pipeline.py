@@ -46,6 +46,17 @@ def test_three_files_are_judged_on_the_same_test_images(clone: Path) -> None:
     assert all(figures["latency_ms"] > 0 for figures in _json(clone, "latency").values())
 
 
+def test_what_pruning_and_eight_bits_did_is_told(clone: Path) -> None:
+    pruning, quantisation = _json(clone, "pruning"), _json(clone, "quantisation")
+    assert pruning["channels"]["after"] < 0.6 * pruning["channels"]["before"]
+    original, left = (pruning["validation_macro_sensitivity"][name] for name in ("original", "pruned"))
+    assert pruning["delta_p"] == pytest.approx(original - left, abs=2e-6)
+    assert quantisation["bytes"]["model"] < 0.95 * quantisation["bytes"]["unpruned"] < quantisation["bytes"]["float"]
+    assert "times its bytes" in (clone / "output.txt").read_text()
+    layers = {row["layer"] for row in _csv(clone, "quantisation")}
+    assert {"Conv1", "block_1_expand", "block_16_project", "Conv_1", "probabilities"} <= layers
+
+
 def test_every_figure_has_an_interval_and_the_file_is_examined(clone: Path) -> None:
     for figures in _json(clone, "metrics").values():
         for name in ("accuracy", "macro_auc", "ece", "brier", "sensitivity_at_95_specificity"):

@@ -1,5 +1,9 @@
-"""models/trained.keras -> models/pruned.keras, evaluation/{pruning.json, pruning.csv}."""
+"""models/trained.keras -> models/pruned.keras, evaluation/{pruning.json, pruning.csv}.
 
+Where training again stands is kept in models/checkpoints/prune (outside of DVC) until it ends.
+"""
+
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +14,15 @@ from hemaloop.model.parameters import NO_PRUNING, RANDOM, PruneParams, TrainPara
 from hemaloop.model.prepared import TRAIN, VALIDATION, Samples, read_prepared, write_rows
 from hemaloop.model.runtime import start_tensorflow
 from hemaloop.model.validation import macro_sensitivity
-from hemaloop.stages.runner import run
+from hemaloop.stages.runner import progress, run
 
 if TYPE_CHECKING:
     from hemaloop.model.fitting import Epoch
     from hemaloop.model.pruning.methods import Pruned
 
 DIGITS = 6
+PARENT = Path("models/trained.keras")
+CHECKPOINTS = Path("models/checkpoints/prune")
 
 
 def main() -> None:
@@ -30,7 +36,7 @@ def main() -> None:
     from hemaloop.model.pruning.methods import prune
     from hemaloop.model.saved import load
 
-    parent = load(Path("models/trained.keras"))
+    parent = load(PARENT)
     pruned = prune(parent, training, params)
     curves = [] if params.method == NO_PRUNING else _retrain(pruned, parent, training, validation, params, trained)
     pruned.model.save("models/pruned.keras")
@@ -44,16 +50,25 @@ def _retrain(
     pruned: "Pruned", parent: Any, training: Samples, validation: Samples, params: PruneParams, trained: TrainParams
 ) -> "list[Epoch]":
     """Train all that is left, with the images, the labels and, where it is asked, the parent's answers."""
-    from hemaloop.model.fitting import Plan, fine_tune
+    from hemaloop.model.checkpoints import Checkpoints, fingerprint
+    from hemaloop.model.fitting import Plan, Session, fine_tune
     from hemaloop.model.pruning.methods import learner_of
 
     augmentation = read_section(Path("params.yaml"), "augment", AugmentParams)
     plan = Plan(
         "pruned", params.epochs, params.learning_rate, params.batch_images, trained.label_smoothing, params.seed,
-        augmentation=augmentation,
+        augmentation=augmentation, confidence_penalty=trained.confidence_penalty,
     )  # fmt: skip
+    content = hashlib.sha256(PARENT.read_bytes()).hexdigest()
+    settings = (params, trained, augmentation, content)
+    checkpoints = Checkpoints(CHECKPOINTS, fingerprint((training, validation), *settings))
+    checkpoints.forget_others()
     wrap = learner_of(pruned, parent, params)
-    return fine_tune(pruned.model, training, validation, 0, plan, trained.weights == RANDOM, wrap)
+    with progress({plan.phase: plan.epochs}) as told:
+        session = Session(checkpoints, told)
+        curves = fine_tune(pruned.model, training, validation, 0, plan, trained.weights == RANDOM, wrap, session)
+    checkpoints.forget()
+    return curves
 
 
 def _size(pruned: "Pruned", parent: Any) -> dict[str, Any]:
