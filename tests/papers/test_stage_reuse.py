@@ -22,7 +22,7 @@ if Path("broken-{name}").exists():
     sys.stderr.write("hemaloop: it is broken\\n")
     sys.exit(2)
 '''
-STAGES = {
+STAGES: dict[str, dict[str, Any]] = {
     "prepare": {"deps": ["papers/presets/${preset}.yaml", "data/manifest.csv"], "outs": ["data/prepared"]},
     "train": {"deps": ["data/prepared"], "outs": ["models/trained.keras"]},
     "evaluate": {"deps": ["models/trained.keras"], "metrics": [{"evaluation/metrics.json": {"cache": False}}]},
