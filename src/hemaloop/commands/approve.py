@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
 def show(tracking_uri: str, number: int) -> None:
     """What is about to be signed."""
     from rich.console import Console
+    from rich.markdown import Markdown
     from rich.table import Table
 
     from hemaloop.registry.versions import CHAMPION, aliased, read_version
@@ -49,7 +50,9 @@ def show(tracking_uri: str, number: int) -> None:
     table = Table("shipped file", f"version {number}", f"champion {champion}", title=f"revision {version.revision}")
     for name in sorted(name for name in version.metrics if name.startswith("int8.")):
         table.add_row(name.removeprefix("int8."), f"{version.metrics[name]:g}", _figure(before.get(name)))
-    Console().print(table)
+    console = Console()
+    console.print(Markdown(version.description))
+    console.print(table)
 
 
 def _figure(value: float | None) -> str:

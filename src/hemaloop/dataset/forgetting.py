@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from hemaloop.dataset.batch import BatchImage
 from hemaloop.dataset.cached_history import drop
 from hemaloop.dataset.clone import BATCHES, TRAINED, UPSTREAM, Clone, busy, tries
@@ -22,6 +24,9 @@ from hemaloop.errors import DataError
 
 log = logging.getLogger(__name__)
 
+PAGE = Path("evaluation/report.html")  # made by the stage report: the only output that shows images
+
+_LOCK, _REPORT = "dvc.lock", "report"
 _TRAILER = "Forgotten"
 _REPLACED = re.compile(r"([0-9a-f]+) by ([0-9a-f]+|nothing)")
 _POINTER = re.compile(r"^- md5: ([0-9a-f]{32}\.dir)$", re.MULTILINE)
@@ -51,6 +56,7 @@ def change(clone: Clone, withdrawn: Withdrawn, objects: Objects) -> tuple[Change
                 pointers[each.old] = _store_rest(clone, each, objects)
         for each in changes:
             _replace(clone, each, pointers)
+        _drop_page(clone)
         clone.commit(_message(changes))
         if clone.push():
             drop(clone.history_cache)
@@ -84,7 +90,7 @@ def sweep(clone: Clone, objects: Objects) -> Removed:
         names = objects.names(pointer[1])
         gone = [md5 for name, md5 in (names or {}).items() if Path(name).stem not in wanted]
         removed += objects.remove([*gone, pointer[1]])  # the list last: it says what else is to go
-    return removed
+    return removed + objects.remove(_pages(clone))
 
 
 def trained_on(clone: Clone, batches: frozenset[str]) -> dict[str, int]:
@@ -132,6 +138,26 @@ def _replace(clone: Clone, each: Change, pointers: Mapping[str, bytes]) -> None:
     for path, content in files.items():
         path.write_bytes(content)
     clone.run.git("add", "--", *map(str, files))
+
+
+def _drop_page(clone: Clone) -> None:
+    """Take the page that shows test images out of dvc.lock: `dvc pull` asks for it no more, `dvc repro` remakes it."""
+    locked = yaml.safe_load(_show(clone, f"HEAD:{_LOCK}")) or {}
+    if locked.get("stages", {}).pop(_REPORT, None) is None:
+        return
+    (clone.folder / _LOCK).write_text(yaml.safe_dump(locked, sort_keys=False))
+    clone.run.git("add", "--", _LOCK)
+
+
+def _pages(clone: Clone) -> list[str]:
+    """MD5 of the page of each training whose revision held a batch that was replaced."""
+    old = frozenset(each.old for each in replacements(clone))
+    pages = []
+    for commit in trained_on(clone, old):
+        stages = (yaml.safe_load(_show(clone, f"{commit}:{_LOCK}")) or {}).get("stages", {})
+        made = stages.get(_REPORT, {}).get("outs", [])
+        pages += [out["md5"] for out in made if out["path"] == PAGE.as_posix()]
+    return pages
 
 
 def _message(changes: tuple[Change, ...]) -> str:

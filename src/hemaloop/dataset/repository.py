@@ -184,6 +184,7 @@ class Workspace:
         removed = forgetting.sweep(clone, objects) + objects.remove(also)
         for pixels in ("prepared", "earlier"):
             shutil.rmtree(clone.folder / "data" / pixels, ignore_errors=True)
+        (clone.folder / forgetting.PAGE).unlink(missing_ok=True)
         return Forgotten(images, clone.head(), forgetting.replacements(clone), removed)
 
     def _objects(self) -> Objects:

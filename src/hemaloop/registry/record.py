@@ -14,6 +14,7 @@ from mlflow.tracking import MlflowClient
 
 import hemaloop
 from hemaloop.registry import pictures
+from hemaloop.registry.card import short_card
 from hemaloop.registry.gate import Verdict, refusals
 from hemaloop.registry.pyfunc import IMAGE, ShippedClassifier
 from hemaloop.registry.trained import Trained
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 EXPERIMENT = "hemaloop"
 SCRIPT = str(Path(__file__).with_name("served.py"))
+CARD = Path("evaluation/model-card.md")
 REQUIREMENTS = ["numpy", "opencv-python-headless", "ai-edge-litert", "pandas"]
 
 
@@ -129,9 +131,12 @@ def _package_copy(folder: Path) -> Path:
 
 
 def _description(trained: Trained) -> str:
-    shipped = trained.metrics["int8"]
-    lines = [f"| {name} | {value} |" for name, value in shipped.items()]
-    return "\n".join([f"Dataset revision `{trained.revision}`.", "", "| shipped file | |", "|---|---|", *lines])
+    """The short form of the model card; of a run from before there were cards, the figures alone."""
+    revision, card = f"Dataset revision `{trained.revision}`.", trained.folder / CARD
+    if card.exists():
+        return f"{revision}\n\n{short_card(card.read_text())}"
+    lines = [f"| {name} | {value} |" for name, value in trained.metrics["int8"].items()]
+    return "\n".join([revision, "", "| shipped file | |", "|---|---|", *lines])
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

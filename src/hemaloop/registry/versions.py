@@ -24,6 +24,7 @@ class Version:
     run_id: str
     metrics: dict[str, float]
     aliases: tuple[str, ...] = ()
+    description: str = ""  # Markdown: the short form of the model card
 
 
 def connect(tracking_uri: str) -> MlflowClient:
@@ -51,7 +52,7 @@ def read_version(tracking_uri: str, number: int) -> Version:
             ) from error
         raise
     metrics = client.get_run(found.run_id).data.metrics
-    return Version(number, found.tags["revision"], found.run_id, metrics, tuple(found.aliases))
+    return Version(number, found.tags["revision"], found.run_id, metrics, tuple(found.aliases), found.description or "")
 
 
 def list_versions(tracking_uri: str) -> list[Version]:
