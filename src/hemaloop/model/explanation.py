@@ -43,28 +43,28 @@ def explain(model: Any, pixels: Pixels, classes: npt.NDArray[np.intp]) -> Maps |
         classes: (n,) index of the class to explain: the answer's, or another one.
     """
     images = pixels.astype(np.float32)
-    averaged = _averaged(model)
-    if averaged is not None:
-        return Maps(EXACT, _normalised(exact_maps(model, averaged, images, classes)))
+    tensor = averaged(model)
+    if tensor is not None:
+        return Maps(EXACT, normalised(exact_maps(model, tensor, images, classes)))
     layer = _last_with_places(model)
     if layer is None:
         return None
-    found = _gradient_maps(model, layer, images, classes)
-    return Maps(GRADIENT if len(layer.output.shape) == 4 else BY_ROW, _normalised(found))
+    found = gradient_maps(model, layer, images, classes)
+    return Maps(GRADIENT if len(layer.output.shape) == 4 else BY_ROW, normalised(found))
 
 
-def exact_maps(model: Any, averaged: Any, images: Array, classes: npt.NDArray[np.intp]) -> Array:
+def exact_maps(model: Any, tensor: Any, images: Array, classes: npt.NDArray[np.intp]) -> Array:
     """M_c(x, y) = sum_k w_kc f_k(x, y), (n, h, w); its mean plus the bias of c is c's score before the softmax.
 
     Args:
-        averaged: what the global average pooling takes, a tensor of the model.
+        tensor: what the global average pooling takes, a tensor of the model.
     """
-    activations = _run(keras.Model(model.input, averaged), images)
+    activations = _run(keras.Model(model.input, tensor), images)
     kernel = model.get_layer(PROBABILITIES).get_weights()[0]  # (features, classes)
     return np.asarray(np.einsum("nhwk,kn->nhw", activations, kernel[:, classes]), np.float32)
 
 
-def _averaged(model: Any) -> Any:
+def averaged(model: Any) -> Any:
     """The tensor whose mean over places is what the dense layer sees, or None."""
     last = model.get_layer(PROBABILITIES)
     if not isinstance(last, keras.layers.Dense):
@@ -85,7 +85,7 @@ def _last_with_places(model: Any) -> Any:
     return next(iter((maps or rows)[::-1]), None)
 
 
-def _gradient_maps(model: Any, layer: Any, images: Array, classes: npt.NDArray[np.intp]) -> Array:
+def gradient_maps(model: Any, layer: Any, images: Array, classes: npt.NDArray[np.intp]) -> Array:
     """sum_k a_k f_k(x, y), a_k the mean over places of the score's gradient by f_k, (n, h, w); by row (n, h, 1)."""
     last = model.get_layer(PROBABILITIES)
     kernel, bias = (tf.constant(value) for value in last.get_weights())
@@ -106,7 +106,7 @@ def _run(model: Any, images: Array) -> Array:
     return np.asarray(model(images, training=False))
 
 
-def _normalised(maps: Array) -> Array:
+def normalised(maps: Array) -> Array:
     """What speaks for the class, as a share of the image's largest; an image where nothing does stays 0."""
     positive = np.maximum(maps, 0)
     largest = positive.max(axis=(1, 2), keepdims=True)
