@@ -31,7 +31,9 @@ NAMES = (
     "flow",
     "cluster",
     "memory",
+    "fields",
     "preprocessing",
+    "training",
 )
 
 

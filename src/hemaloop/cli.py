@@ -22,6 +22,7 @@ COMMANDS = (
     "forget",
     "calibrate",
     "classify",
+    "fields",
     "features",
     "adapt",
     "approve",

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 # The point is the machinery: few epochs, small images, weights that nobody must download, a gate that asks for little.
 QUICK = {
     "prepare.size_px": 64,
+    "prepare.steps": ["square", "resize"],
     "train.weights": "random",
     "train.head_epochs": 3,
     "train.epochs": 1,

@@ -74,9 +74,9 @@ def test_the_same_model_gives_the_same_bytes(model: Any, pixels: Any, shipped: b
 
 
 def test_pruned_is_smaller_and_faster_than_its_parent(model: Any, pixels: Any) -> None:
-    from hemaloop.model.quantisation.conversion import to_float
     from hemaloop.model.networks.mobilenetv2 import build, full_widths
     from hemaloop.model.pruning.criterion import kept_channels
+    from hemaloop.model.quantisation.conversion import to_float
 
     fewer = build(SIZE_PX, 3, 0.35, [kept_channels(width, 0.6) for width in full_widths(0.35)])
     files = {"parent": to_float(model), "pruned": to_float(fewer)}

@@ -94,6 +94,19 @@ def test_predictions_are_those_of_the_shipped_file(clone: Path) -> None:
     ]
 
 
+def test_the_page_and_the_cards_hold_the_figures_of_this_run(clone: Path) -> None:
+    shipped = _json(clone, "metrics")["int8"]
+    said = f"{shipped['macro_sensitivity']:.3f} ({shipped['macro_sensitivity_low']:.3f} to"
+    for name in ("report.html", "model-card.md", "tripod-ai.md"):
+        text = (clone / "evaluation" / name).read_text()
+        assert said in text
+        assert f"No test image of {WITHOUT_TEST}: nothing here speaks of it." in text
+    page = (clone / "evaluation" / "report.html").read_text()
+    assert "class-activation map" in page
+    assert page.count("data:image/jpeg") >= 2
+    assert "/report.html" in (clone / "evaluation" / ".gitignore").read_text()
+
+
 def test_a_second_repro_has_nothing_to_do_and_dvc_reads_the_figures(clone: Path) -> None:
     assert "up to date" in run(clone, "dvc", "status").stdout
     shown = json.loads(run(clone, "dvc", "metrics", "show", "--json").stdout)[""]["data"]
@@ -110,6 +123,18 @@ def test_a_second_repro_has_nothing_to_do_and_dvc_reads_the_figures(clone: Path)
         "Risk and coverage",
     }
     assert all(plots["data"].values())
+
+
+def test_another_preset_or_a_changed_one_makes_every_stage_that_reads_it_stale(clone: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(clone, tmp_path / "other", symlinks=True)
+    params, presets = other / "params.yaml", other / "papers" / "presets"
+    stages = set(yaml.safe_load((other / "dvc.yaml").read_text())["stages"])
+    (presets / "paper.yaml").write_text("evaluate: {latency_runs: 6}\n")
+    params.write_text(params.read_text().replace("preset: none", "preset: paper"))
+    assert set(json.loads(run(other, "dvc", "status", "--json").stdout)) == stages - {"assemble"}
+    params.write_text(params.read_text().replace("preset: paper", "preset: none"))
+    (presets / "none.yaml").write_text("evaluate: {latency_runs: 6}\n")
+    assert set(json.loads(run(other, "dvc", "status", "--json").stdout)) == stages - {"assemble"}
 
 
 def test_a_scientist_who_pulls_and_repeats_keeps_the_figures(clone: Path, tmp_path: Path) -> None:

@@ -23,9 +23,14 @@ _COARSEST_UM = 0.4  # per px: where that would be coarser, the image is reduced 
 _SPECKLE_UM = 0.3  # radius of what is removed from nuclei
 _PLATELET_UM2 = 10.0  # nothing with less purple than this is a white cell
 _LOBES_APART_UM = 2.4
-_WHOLE_NUCLEUS_UM = 2.7  # inscribed radius: a lobe's is smaller, so two with more are two cells
+_WHOLE_NUCLEUS_UM = 2.9  # inscribed radius: a lobe's is smaller, so that two with more are two cells
+_LOBES_UM2 = 15.0  # less beside a whole nucleus is a piece of it
 _REACH_UM = 4.5  # of cytoplasm from the nucleus, at most
-_MARGIN_UM = 0.5  # annotators draw boxes around cells, not onto them
+_SMOOTH_UM = 0.4
+_MOST = 85  # percentile of the purpleness of what is far from nuclei
+_PURPLER = 0.06  # cytoplasm than that, as a share of what nuclei are
+_FRINGE_UM = 1.0  # radius: thinner things hanging on cells are the coloured fringes of red cells
+_MARGIN_UM = 0.6  # annotators draw boxes around cells, not onto them
 
 
 def find_white_cells(image: Image, um_per_px: float | None = None) -> tuple[Box, ...]:
@@ -72,40 +77,50 @@ def find_nuclei(purple: Mask, um_per_px: float) -> Labels:
 
 
 def _parts(group: NDArray[np.bool_], um_per_px: float) -> list[NDArray[np.bool_]]:
-    """One nucleus, or several where several whole ones touch: each pixel to the nearest core."""
-    inner = cv2.distanceTransform(group.astype(np.uint8), cv2.DIST_L2, 5)
-    cores = (inner > _WHOLE_NUCLEUS_UM / um_per_px).astype(np.uint8)
-    count, numbers = cv2.connectedComponents(cores)
-    if count <= 2:
+    """One nucleus, or several where a whole one lies beside another: each pixel to the nearest core.
+
+    What hangs together with no core is lobes, and they are one nucleus, unless they are too little for one.
+    """
+    purple = group.astype(np.uint8)
+    inner = cv2.distanceTransform(purple, cv2.DIST_L2, 5)
+    count, numbers = cv2.connectedComponents((inner > _WHOLE_NUCLEUS_UM / um_per_px).astype(np.uint8))
+    _, pieces = cv2.connectedComponents(purple)
+    lobes = group & ~np.isin(pieces, np.unique(pieces[numbers > 0]))
+    cores = [numbers == core for core in range(1, count)]
+    if cores and lobes.sum() * um_per_px**2 > _LOBES_UM2:
+        cores.append(lobes)
+    if len(cores) < 2:
         return [group]
-    away = [cv2.distanceTransform((numbers != core).astype(np.uint8), cv2.DIST_L2, 5) for core in range(1, count)]
+    away = [cv2.distanceTransform((~core).astype(np.uint8), cv2.DIST_L2, 5) for core in cores]
     nearest = np.argmin(away, axis=0)
-    return [group & (nearest == core) for core in range(count - 1)]
+    return [group & (nearest == core) for core in range(len(cores))]
 
 
 def grow(stained: Stained, nuclei: Labels, um_per_px: float) -> Labels:
     """Nuclei and their cytoplasm, by watershed from the nuclei against what is surely something else."""
     away = cv2.distanceTransform((nuclei == 0).astype(np.uint8), cv2.DIST_L2, 5) * um_per_px
-    other = (away > _REACH_UM) | ((away > 0) & _is_other(stained))
-    markers = nuclei.copy()
-    markers[other & (nuclei == 0)] = int(nuclei.max()) + 1
-    cells: Labels = cv2.watershed(_relief(stained), markers)
-    cells[(cells < 0) | (cells > nuclei.max())] = 0
-    return cells
+    purple = cv2.GaussianBlur(purpleness(stained.lab), (0, 0), _SMOOTH_UM / um_per_px)
+    body = (purple >= _plain(purple[away > _REACH_UM], stained)).astype(np.uint8)
+    body = cv2.morphologyEx(body, cv2.MORPH_OPEN, _disc(_FRINGE_UM / um_per_px))
+    body[away > _REACH_UM] = 0
+    # At one level: nuclei's own edges are stronger than cells', so that colours would stop the flood too early.
+    flooded: Labels = cv2.watershed(np.zeros((*nuclei.shape, 3), np.uint8), nuclei.copy())
+    return _touching(np.where(nuclei > 0, nuclei, np.where(body > 0, flooded, 0)), nuclei)
 
 
-def _is_other(stained: Stained) -> NDArray[np.bool_]:
-    """Background and red cells: no more purple than they are."""
-    purple = purpleness(stained.lab)
-    of_red, of_nuclei = purpleness(stained.centres[-2]), purpleness(stained.centres[-1])
-    plain: NDArray[np.bool_] = purple < of_red + 0.1 * (of_nuclei - of_red)
-    return plain
+def _touching(cells: Labels, nuclei: Labels) -> Labels:
+    """Of each cell only what hangs together with its nucleus."""
+    kept = nuclei.copy()
+    for number in range(1, int(nuclei.max()) + 1):
+        _, pieces = cv2.connectedComponents((cells == number).astype(np.uint8))
+        kept[(pieces > 0) & np.isin(pieces, np.unique(pieces[nuclei == number]))] = number
+    return kept
 
 
-def _relief(stained: Stained) -> Image:
-    """What the watershed floods: lightness and the two colours, smoothed."""
-    smooth: Image = cv2.GaussianBlur(stained.coded, (0, 0), 1.0)
-    return smooth
+def _plain(purple: NDArray[np.float32], stained: Stained) -> float:
+    """How purple background and red cells are at most: as most of what is far from nuclei, and a little more."""
+    of_rest = float(np.percentile(purple, _MOST)) if len(purple) else float(purpleness(stained.centres[-2]))
+    return of_rest + _PURPLER * (float(purpleness(stained.centres[-1])) - of_rest)
 
 
 def _disc(radius: float) -> Mask:

@@ -18,6 +18,8 @@ from hemaloop.imaging.decode import Image
 from hemaloop.imaging.resizing import resized
 from hemaloop.imaging.stained import Mask, Stained, separate
 
+# Micrometres across the rim that is measured, which is the steepest part of a cell's edge. Annotators' boxes around red
+# cells of 7.5 um ask for 6.5 (BCCD, loosely drawn), 0.1 um per pixel for 7.25 (CellaVision): the geometric mean.
 RIM_UM = 6.86
 
 # On a reduced image cells are found as well and quicker. Its shorter sides, px: each finds an octave of sizes.
@@ -37,12 +39,13 @@ _SUPPORT_OF_CHANCE = 0.4
 _BANDWIDTH = 0.12  # of the logarithm of the diameter
 _SAME_SIZE, _OTHER_SIZE = 0.25, 0.3  # differences of that logarithm
 _LARGEST_RIVAL = 0.65
+_LEAST_COVERED = 0.04  # share of what is stained that red cells of the size found must make up
 _PEOPLE = 0.04  # between people, as standard deviation of the logarithm: healthy ones differ less, the ill more
-_REFERENCES = 0.05
+_REFERENCES = 0.06  # half of what the two known scales disagree about, see RIM_UM
 _MISTAKEN = 0.15
 _LEAST_NUCLEUS = 0.03  # of the shorter side
 _LOBES_APART = 0.15  # of the largest part's diameter
-NUCLEUS_UM = 8.5
+NUCLEUS_UM = 9.5  # median that red cells tell on the development images of all three sets
 _NUCLEUS_SPREAD = 0.3
 
 
@@ -63,6 +66,7 @@ class _Film:
     stained: Stained  # at _BASE_SIDE or less
     background: NDArray[np.float32]  # RGB
     contrast: float  # levels between background and cells
+    stained_px: float  # of the image, without nuclei
 
 
 def estimate(image: Image) -> Scale | None:
@@ -88,6 +92,8 @@ def _by_red_cells(film: _Film) -> Scale | None:
         found = _commonest(circles)
     if found is None or found.count < _LEAST_CELLS or found.rival > _LARGEST_RIVAL:
         return None
+    if found.count * np.pi / 4 * found.diameter**2 < _LEAST_COVERED * film.stained_px:
+        return None  # specks: whatever they are, they are not what the film is full of
     of_mean = 1.25 * found.spread / np.sqrt(found.count)  # standard error of a median
     deviation = float(np.sqrt(of_mean**2 + _PEOPLE**2 + _REFERENCES**2 + (_MISTAKEN * found.rival) ** 2))
     return _scale(RIM_UM / found.diameter, deviation, "red cells", found.count)
@@ -109,26 +115,28 @@ def _scale(um_per_px: float, deviation: float, by: Literal["red cells", "nucleus
 
 
 def nuclear_diameters(nuclei: Mask) -> list[float]:
-    """Of circles with the nuclei's areas, px; lobes that nearly touch are one, far smaller ones are none."""
-    largest = _diameters(nuclei)[:1]
-    if not largest or largest[0] < _LEAST_NUCLEUS * min(nuclei.shape):
+    """Of circles with the areas of nuclei that the border does not cut, px.
+
+    Lobes that nearly touch are one nucleus. What is far smaller than the largest, cut or not, is a platelet.
+    """
+    largest = max((diameter for diameter, _ in _diameters(nuclei)), default=0.0)
+    if largest < _LEAST_NUCLEUS * min(nuclei.shape):
         return []
-    reach = 2 * round(_LOBES_APART * largest[0]) + 1
+    reach = 2 * round(_LOBES_APART * largest) + 1
     joined = cv2.morphologyEx(nuclei, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     found = _diameters(joined)
-    return [each for each in found if each > 0.5 * found[0]]
+    largest = max(diameter for diameter, _ in found)
+    return [diameter for diameter, is_cut in found if diameter > 0.6 * largest and not is_cut]
 
 
-def _diameters(mask: Mask) -> list[float]:
-    """Of what hangs together and is not cut by the border, the largest first."""
+def _diameters(mask: Mask) -> list[tuple[float, bool]]:
+    """Of what hangs together, and whether the border cuts it."""
     height, width = mask.shape
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
-    whole = [
-        float(area)
+    return [
+        (2 * float(np.sqrt(area / np.pi)), bool(min(left, top, width - left - across, height - top - down) <= 0))
         for left, top, across, down, area in stats[1:]
-        if left > 0 and top > 0 and left + across < width and top + down < height
     ]
-    return sorted((2 * float(np.sqrt(area / np.pi)) for area in whole), reverse=True)
 
 
 @dataclass(frozen=True)
@@ -164,8 +172,12 @@ def _film(image: Image, base: Image, stained: Stained) -> _Film | None:
         return None
     background = np.median(glass, axis=0).astype(np.float32)
     near_nuclei = cv2.dilate(stained.nuclei, np.ones((7, 7), np.uint8))
-    contrast = _contrast(_darkness(base, background)[near_nuclei == 0])
-    return _Film(image, stained, background, contrast) if contrast >= _LEAST_CONTRAST else None
+    dark = _darkness(base, background)[near_nuclei == 0]
+    contrast = _contrast(dark)
+    if contrast < _LEAST_CONTRAST:
+        return None
+    grown = image.shape[0] * image.shape[1] / (base.shape[0] * base.shape[1])
+    return _Film(image, stained, background, contrast, grown * float(np.count_nonzero(dark > contrast / 2)))
 
 
 def _circles(film: _Film, sides: Sequence[int]) -> list[Circle]:

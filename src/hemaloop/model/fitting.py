@@ -148,14 +148,14 @@ def fit(model: Any, examples: Examples, plan: Plan, session: Session = ALONE) ->
     """
     batches = -(-len(examples.labels) // plan.batch_images)
     with model.distribute_strategy.scope():
-        _compile(model, plan, batches)
+        prepare(model, plan, batches)
     state = session.checkpoints.load(plan.phase) if session.checkpoints else None
     if state is None:
         state = _begin(model, examples, plan)
     else:
         log.info("%s: goes on after epoch %d", plan.phase, plan.first_epoch - 1 + len(state.curves))
         _restore(model, state)
-    step = _step_of(model)
+    step = step_of(model)
     while len(state.curves) < plan.epochs and not stops(state.losses, plan.patience):
         state = _next(model, examples, plan, session, state, step, batches)
         if session.checkpoints:
@@ -164,7 +164,8 @@ def fit(model: Any, examples: Examples, plan: Plan, session: Session = ALONE) ->
     return [Epoch(**row) for row in state.curves]
 
 
-def _compile(model: Any, plan: Plan, batches: int) -> None:
+def prepare(model: Any, plan: Plan, batches: int) -> None:
+    """Compile a model as the plan says."""
     cosine = keras.optimizers.schedules.CosineDecay(plan.learning_rate, max(1, plan.epochs * batches))
     optimiser = keras.optimizers.Adam(cosine if plan.schedule == COSINE else plan.learning_rate)
     loss = cross_entropy(plan.label_smoothing, plan.confidence_penalty)
@@ -200,7 +201,7 @@ def _next(
         model.optimizer.learning_rate = rate_on_plateau(plan.learning_rate, state.losses)
     done = len(state.curves)
     model.reset_metrics()
-    for number, batch in enumerate(_batches(examples, plan, epoch, batches), start=1):
+    for number, batch in enumerate(batches_of(examples, plan, epoch, batches), start=1):
         step(*batch)
         session.told(plan.phase, done + number / batches)
     figures = {name: float(value) for name, value in model.get_metrics_result().items()}
@@ -213,7 +214,7 @@ def _next(
     return State(_values(model), _values(model.optimizer), best, losses, state.curves + rows([row]), seconds)
 
 
-def _batches(examples: Examples, plan: Plan, epoch: int, batches: int) -> Iterator[tuple[Array, Array, Array]]:
+def batches_of(examples: Examples, plan: Plan, epoch: int, batches: int) -> Iterator[tuple[Array, Array, Array]]:
     """Inputs, targets and weights of one pass; the last batch is filled up with the first images.
 
     Each batch has random numbers of its own, so that neither threads nor a restart change them.
@@ -230,10 +231,10 @@ def _batches(examples: Examples, plan: Plan, epoch: int, batches: int) -> Iterat
     return made_ahead(make, batches)
 
 
-def _step_of(model: Any) -> Step:
+def step_of(model: Any) -> Step:
     """One step of training as a single call into TensorFlow: no metric leaves it before the epoch ends.
 
-    `train_on_batch` takes about twice as long on a CPU at this size (bench/training.py compares them).
+    `train_on_batch` takes about twice as long on a CPU at this size (`python -m bench training` compares them).
     """
     strategy = model.distribute_strategy
     replicas = strategy.num_replicas_in_sync

@@ -37,6 +37,7 @@ class TrainParams:
     precision: str = FLOAT32
     devices: str = ONE
     l2: float = 0.0  # p lambda of the penalty on kernels
+    batch_norm: bool = False  # whether batch normalisation learns too; from random weights it always does
     confidence_penalty: float = 0.0  # k of the penalty on answers that are too sure
 
     def __post_init__(self) -> None:

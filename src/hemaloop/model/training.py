@@ -60,7 +60,8 @@ def train(
         curves = _fit_head(model, training, validation, params, session)
     plan = _plan(BLOCKS, params, augmentation, first_epoch=len(curves) + 1)
     first_block = 0 if scratch else params.first_block
-    curves += fine_tune(model, training, validation, first_block, plan, scratch, session=session)
+    statistics_learn = scratch or params.batch_norm
+    curves += fine_tune(model, training, validation, first_block, plan, statistics_learn, session=session)
     if params.precision == FLOAT32 and strategy.num_replicas_in_sync == 1:
         return model, curves
     alone = catalogue.build(params, size_px, len(classes), statistics)  # float32, on one device, as it is converted

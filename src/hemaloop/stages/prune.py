@@ -64,9 +64,10 @@ def _retrain(
     checkpoints = Checkpoints(CHECKPOINTS, fingerprint((training, validation), *settings))
     checkpoints.forget_others()
     wrap = learner_of(pruned, parent, params)
+    statistics = trained.weights == RANDOM or trained.batch_norm
     with progress({plan.phase: plan.epochs}) as told:
         session = Session(checkpoints, told)
-        curves = fine_tune(pruned.model, training, validation, 0, plan, trained.weights == RANDOM, wrap, session)
+        curves = fine_tune(pruned.model, training, validation, 0, plan, statistics, wrap, session)
     checkpoints.forget()
     return curves
 

@@ -58,6 +58,20 @@ def plan_voc(folder: Path, subject: Subject, labels: Labels, margin: float) -> P
     return Plan(tuple(items), problems.lines(), left_out)
 
 
+def read_boxes(annotation: Path, name: str, width: int, height: int) -> tuple[tuple[Box, ...], tuple[str, ...]]:
+    """The boxes of one name in an annotation of an image of this size, px; and what is wrong with those left out.
+
+    Raises: DataError: it is no VOC annotation.
+    """
+    field, problems = _Field(annotation, width, height), Problems()
+    boxes: list[Box] = []
+    for number, element in enumerate(_parse(annotation).findall("object"), start=1):
+        if (element.findtext("name") or "").strip() == name:
+            with problems.at(f"{annotation}, box {number}"):
+                boxes.append(_box(element, field))
+    return tuple(boxes), problems.lines()
+
+
 def widened(box: Box, margin: float, width: int, height: int) -> Box:
     """A box with a margin of that share of its longer side, as far as the image reaches."""
     more = math.floor(margin * max(box.right - box.left, box.bottom - box.top) + 0.5)

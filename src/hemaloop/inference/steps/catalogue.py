@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hemaloop.errors import DataError
-from hemaloop.inference.steps.crops import NucleusCentre, NucleusCrop, Resize, Square
+from hemaloop.inference.steps.crops import NucleusCentre, NucleusCrop, Resize, Square, Trim
 from hemaloop.inference.steps.filters import Edges, Gaussian, LabA
 from hemaloop.inference.steps.masks import KmeansMask, KmeansRegions
 from hemaloop.inference.steps.picture import Step
@@ -15,7 +15,7 @@ from hemaloop.inference.steps.stains import Macenko, Reinhard, WhiteBalance
 STEPS: dict[str, Any] = {
     step.name: step
     for step in (
-        Square, Resize, Scale, NucleusCentre, NucleusCrop, LabA, KmeansMask, KmeansRegions, Gaussian, Edges,
+        Square, Trim, Resize, Scale, NucleusCentre, NucleusCrop, LabA, KmeansMask, KmeansRegions, Gaussian, Edges,
         WhiteBalance, Reinhard, Macenko,
     )
 }  # fmt: skip

@@ -41,6 +41,30 @@ class Resize:
 
 
 @dataclass(frozen=True)
+class Trim:
+    """Without a share of each edge: what is burnt into a corner, as a scale bar, must not be learnt."""
+
+    name: ClassVar[str] = "trim"
+    reads_colour: ClassVar[bool] = False
+    leaves_colour: ClassVar[bool] = True
+
+    top: float = 0.0
+    bottom: float = 0.0
+    left: float = 0.0
+    right: float = 0.0
+
+    def __post_init__(self) -> None:
+        for edge in ("top", "bottom", "left", "right"):
+            within(self.name, edge, getattr(self, edge), 0, 0.45)
+
+    def apply(self, picture: Picture, size_px: int) -> Picture:
+        height, width = picture.pixels.shape[:2]
+        top, left = int(self.top * height), int(self.left * width)  # less than half, so that a pixel is left
+        bottom, right = height - int(self.bottom * height), width - int(self.right * width)
+        return Picture(picture.pixels[top:bottom, left:right], picture.um_per_px)
+
+
+@dataclass(frozen=True)
 class NucleusCentre:
     """Crops that follow have the nucleus in their middle. Without a nucleus: the image's middle, as ever."""
 
