@@ -15,7 +15,7 @@ from hemaloop.inference.steps.stains import Macenko, Reinhard, WhiteBalance
 STEPS: dict[str, Any] = {
     step.name: step
     for step in (
-        Square, Trim, Resize, Scale, NucleusCentre, NucleusCrop, LabA, KmeansMask, KmeansRegions, Gaussian, Edges,
+        Square, Resize, Trim, Scale, NucleusCentre, NucleusCrop, LabA, KmeansMask, KmeansRegions, Gaussian, Edges,
         WhiteBalance, Reinhard, Macenko,
     )
 }  # fmt: skip
