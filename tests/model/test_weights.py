@@ -97,7 +97,7 @@ def test_efficientnet_from_a_file_answers_as_the_published_network(tmp_path: Pat
     from hemaloop.model.networks import catalogue
     from hemaloop.model.weights import give_pretrained
 
-    published = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(224, 224, 3))
+    published = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(64, 64, 3))
     _save_as_published(published, tmp_path / "b0.h5")
     (norm,) = (layer for layer in published.layers if isinstance(layer, keras.layers.Normalization))
     mean, std = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
