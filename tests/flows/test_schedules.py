@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -127,12 +129,16 @@ def site(bucket_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @contextmanager
 def process(log: Path, *command: str) -> Iterator[None]:
     with log.open("wb") as output:
-        started = subprocess.Popen(command, stdout=output, stderr=output, cwd=log.parent)
+        started = subprocess.Popen(command, stdout=output, stderr=output, cwd=log.parent, start_new_session=True)
     try:
         yield
     finally:
         started.terminate()
-        started.wait(timeout=60)
+        try:
+            started.wait(timeout=60)
+        except subprocess.TimeoutExpired:  # a worker waits for the runs it has started
+            os.killpg(started.pid, signal.SIGKILL)
+            started.wait(timeout=60)
 
 
 def until(find: Callable[[], Any], site: Site) -> Any:

@@ -37,8 +37,7 @@ def make_clone(folder: Path) -> None:
     params["prepare"] |= {"size_px": 32, "steps": ["square", "resize"]}
     params["train"] |= {"weights": "random", "head_epochs": 2, "epochs": 1, "first_block": 14, "batch_images": 16}
     params["prune"] |= {"epochs": 1, "batch_images": 16}
-    # Drawn smears of one seed look alike, whichever slide they are of.
-    params["evaluate"] |= {"bootstrap_rounds": 100, "latency_runs": 20, "examined_images": 4, "leakage": "report"}
+    params["evaluate"] |= {"bootstrap_rounds": 100, "latency_runs": 20, "examined_images": 4}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     _seal(folder / "data" / "batches", BATCH)
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
@@ -64,7 +63,8 @@ def _seal(batches: Path, batch: str) -> None:
                 continue
             slide = f"{label}-{number}"
             for seed in range(IMAGES):
-                content = encode_jpeg(draw(label, Slide.of(number), seed))
+                # Drawn smears of one seed look alike, whichever slide they are of.
+                content = encode_jpeg(draw(label, Slide.of(number), number * IMAGES + seed))
                 images.append(_image(content, label, slide, side))
                 path = batches / batch / f"{images[-1].sha256}.jpg"
                 path.parent.mkdir(parents=True, exist_ok=True)
