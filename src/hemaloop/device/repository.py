@@ -1,24 +1,29 @@
 """The releases in the bucket, seen through TUF: nothing comes out of here that is not signed."""
 
 import io
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
+from securesystemslib.exceptions import StorageError
 from tuf.api import exceptions
-from tuf.api.metadata import Metadata, TargetFile, Targets
+from tuf.api.metadata import Metadata, Root, TargetFile, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 from tuf.ngclient import Updater
 from tuf.ngclient.fetcher import FetcherInterface
 
 from hemaloop.device.home import Home
 from hemaloop.device.transport import Transport
-from hemaloop.errors import TransientError, UntrustedError
+from hemaloop.errors import HemaloopError, TransientError, UntrustedError
 from hemaloop.protocol.channel import Channel, channel_target, model_target
 from hemaloop.protocol.documents import decode
+from hemaloop.protocol.halts import halted_versions
 from hemaloop.protocol.keys import RELEASES
+
+log = logging.getLogger(__name__)
 
 METADATA = f"{RELEASES}metadata/"
 TARGETS = f"{RELEASES}targets/"
@@ -85,6 +90,7 @@ class SignedReleases:
                 fetcher=TransportFetcher(transport, home.downloads),
                 bootstrap=home.root.read_bytes(),
             )
+        self._refreshed: bool | HemaloopError | None = None  # None: not yet
 
     def channel(self, name: str) -> Channel | None:
         """What the channel says; None when nothing was ever released."""
@@ -100,6 +106,22 @@ class SignedReleases:
             raise UntrustedError(f"channel {name}: its file is that of channel {channel.name}")
         return channel
 
+    def halted(self) -> frozenset[int]:
+        """Versions that must not run here. Known though snapshot, targets or channels have expired, or are bad.
+
+        What the last good timestamp said counts for as long as that is valid, also where the bucket is out of reach.
+        """
+        try:
+            self._refresh()
+        except HemaloopError as error:
+            timestamp = self._timestamp()
+            if timestamp is None:
+                raise
+            log.warning("halts are known, the rest is not: %s", error)
+        else:
+            timestamp = self._timestamp()
+        return frozenset() if timestamp is None else halted_versions(timestamp.unrecognized_fields)
+
     def bundle(self, version: int) -> Path:
         """The release's bundle on this disk, verified; not downloaded again while it is there."""
         path = str(self._home.downloads / "bundle.zip")
@@ -109,6 +131,17 @@ class SignedReleases:
         return Path(found)
 
     def _refresh(self) -> bool:
+        """Whether there is a repository; the client refreshes once, so a failure is kept for whoever asks next."""
+        if self._refreshed is None:
+            try:
+                self._refreshed = self._refresh_once()
+            except HemaloopError as error:
+                self._refreshed = error
+        if isinstance(self._refreshed, HemaloopError):
+            raise self._refreshed
+        return self._refreshed
+
+    def _refresh_once(self) -> bool:
         with _translated("the release metadata"):
             try:
                 self._updater.refresh()
@@ -118,6 +151,17 @@ class SignedReleases:
                     raise
                 return False
         return True
+
+    def _timestamp(self) -> Timestamp | None:
+        """The newest one that the client took, if root's keys of today signed it and neither has expired."""
+        try:
+            root = Metadata[Root].from_file(str(self._home.metadata / "root.json")).signed
+            timestamp = Metadata[Timestamp].from_file(str(self._home.metadata / "timestamp.json"))
+            root.verify_delegate(Timestamp.type, timestamp.signed_bytes, timestamp.signatures)
+        except (StorageError, exceptions.RepositoryError) as error:
+            log.debug("no timestamp: %s", error)
+            return None
+        return None if root.is_expired() or timestamp.signed.is_expired() else timestamp.signed
 
     def _approved(self, version: int) -> TargetFile:
         """From the top-level targets role alone, which the approvers sign: delegations don't count for models."""

@@ -83,7 +83,7 @@ def read_state(bucket: Bucket, anchor: bytes | None = None) -> State:
         UntrustedError: a signature, version or hash is not what its delegator wants.
     """
     root = read_root(bucket, anchor)
-    timestamp = verified(_read(bucket, TIMESTAMP), Timestamp, root, Timestamp.type)
+    timestamp = read_timestamp(bucket, root)
     snapshot = _named(bucket, timestamp.signed.snapshot_meta, Snapshot, root, Snapshot.type)
     entries = snapshot.signed.meta
     if not {"targets.json", f"{CHANNELS}.json"} <= entries.keys():
@@ -109,6 +109,11 @@ def read_root(bucket: Bucket, anchor: bytes | None = None) -> Root:
             raise UntrustedError(f"{key}: holds root {newer.version}")
         root = newer
     return root
+
+
+def read_timestamp(bucket: Bucket, root: Root) -> Document[Timestamp]:
+    """The timestamp in force, perhaps expired. Raises: ConfigError: there is none. UntrustedError."""
+    return verified(_read(bucket, TIMESTAMP), Timestamp, root, Timestamp.type)
 
 
 def verified(data: bytes, part: type[Part], delegator: Root | Targets | None, role: str) -> Document[Part]:

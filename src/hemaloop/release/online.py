@@ -1,16 +1,33 @@
-"""Making new metadata visible: everything is written first, the timestamp last."""
+"""Making new metadata visible: everything is written first, the timestamp last.
+
+The timestamp also says which versions are halted. A client verifies it before all other metadata but root,
+so that a halt reaches devices though targets, snapshot or channels have expired.
+"""
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 from tuf.api.metadata import Snapshot, TargetFile, Targets, Timestamp
 
-from hemaloop.release.metadata import CHANNELS, TIMESTAMP, Document, State, expiry, sign, write_metadata
-from hemaloop.release.parameters import Expiries
-from hemaloop.release.signers import OnlineKeys
+from hemaloop.errors import ConfigError
+from hemaloop.protocol.halts import halted_versions, halting
+from hemaloop.release.metadata import (
+    CHANNELS,
+    TIMESTAMP,
+    Document,
+    State,
+    expiry,
+    read_root,
+    read_timestamp,
+    sign,
+    write_metadata,
+)
+from hemaloop.release.parameters import EXPIRIES, Expiries
+from hemaloop.release.signers import OnlineKeys, load_online_key, one_writer
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)
@@ -70,4 +87,43 @@ def advance(
     after = replace(changed, snapshot=next_snapshot(changed, keys, now, expiries))
     after = replace(after, timestamp=next_timestamp(after, keys, now, expiries))
     write_state(bucket, before, after)
+    return after
+
+
+def halt(bucket: Bucket, online: Path, version: int, now: datetime, expiries: Expiries = EXPIRIES) -> frozenset[int]:
+    """Say that no device may run `version`; those that do go back to the fallback that its approvers signed.
+
+    Needs the timestamp's key alone, and no metadata but root and timestamp. Halting twice is no error.
+
+    Returns:
+        Every version that is halted now.
+
+    Raises:
+        ConfigError: no such version can be, or the key cannot be read. UntrustedError: the key does not count.
+    """
+    if version < 1:
+        raise ConfigError(f"halt: wanted a version of 1 or more, got {version}")
+    return _halting(bucket, online, lambda found: found | {version}, now, expiries)
+
+
+def unhalt(bucket: Bucket, online: Path, version: int, now: datetime, expiries: Expiries = EXPIRIES) -> frozenset[int]:
+    """Let devices run `version` again, where their channel names it. Returns and raises as `halt`."""
+    return _halting(bucket, online, lambda found: found - {version}, now, expiries)
+
+
+def _halting(
+    bucket: Bucket, online: Path, change: Callable[[frozenset[int]], Iterable[int]], now: datetime, expiries: Expiries
+) -> frozenset[int]:
+    with one_writer(online):
+        root = read_root(bucket)
+        signed = copy.deepcopy(read_timestamp(bucket, root).signed)
+        signer = load_online_key(online, Timestamp.type, root)
+        before = halted_versions(signed.unrecognized_fields)
+        after = frozenset(change(before))
+        if after != before:
+            signed.version += 1
+            signed.expires = expiry(now, expiries.of(Timestamp.type))
+            signed.unrecognized_fields.update(halting(after))
+            bucket.write(TIMESTAMP, sign(signed, [signer]).data)
+            log.warning("timestamp %d halts %s", signed.version, ", ".join(map(str, sorted(after))) or "nothing")
     return after

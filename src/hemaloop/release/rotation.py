@@ -11,6 +11,7 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
 from hemaloop.errors import ConfigError, DataError, GateRefused, UntrustedError
+from hemaloop.protocol.halts import halted_versions, halting
 from hemaloop.release.channels import channel_name, read_version, released, write_channel
 from hemaloop.release.metadata import (
     CHANNELS,
@@ -20,6 +21,7 @@ from hemaloop.release.metadata import (
     expiry,
     newest_signed,
     read_root,
+    read_timestamp,
     sign,
     verified,
     versions,
@@ -41,6 +43,7 @@ class Rotated:
     root: int
     targets: int
     channels: dict[str, int]  # what each channel names; look at it: who held the old keys may have moved it
+    halted: tuple[int, ...] = ()  # kept; look at them too
 
 
 def rotate(
@@ -78,6 +81,7 @@ def rotate(
         known = newest_signed(bucket, Targets.type, root.signed)
         targets = _next_targets(known, fresh, root.signed, signers, now, expiries)
         named = _kept_channels(bucket, known.signed)
+        halted = _kept_halts(bucket, old)
         for role, signer in fresh.items():
             write_key(online / f"{role}.pem", signer)
         channels = _write_channels(bucket, named, server[CHANNELS], now, expiries)
@@ -85,13 +89,13 @@ def rotate(
         if targets is not known:
             write_metadata(bucket, Targets.type, targets)
         snapshot = _write_snapshot(bucket, targets, channels, server[Snapshot.type], now, expiries)
-        timestamp = _next_timestamp(bucket, root.signed, snapshot, now, expiries)
+        timestamp = _next_timestamp(bucket, root.signed, snapshot, halted, now, expiries)
         # Between these two a device finds root and timestamp at odds, takes no update, and tries again later.
         write_metadata(bucket, Root.type, root)
         bucket.write(TIMESTAMP, sign(timestamp, [server["timestamp"]]).data)
         bucket.write(ROOT, root.data)
     log.info("root %d names new keys for %s", root.signed.version, ", ".join(roles) or "nobody")
-    return Rotated(root.signed.version, targets.signed.version, named)
+    return Rotated(root.signed.version, targets.signed.version, named, tuple(sorted(halted)))
 
 
 def _next_root(
@@ -199,13 +203,32 @@ def _write_snapshot(
     return document
 
 
+def _kept_halts(bucket: Bucket, root: Root) -> frozenset[int]:
+    """What is halted stays so, whoever said it: at worst devices go back to their approvers' fallback."""
+    try:
+        return halted_versions(read_timestamp(bucket, root).signed.unrecognized_fields)
+    except (ConfigError, UntrustedError) as error:
+        log.warning("nothing is halted any more: %s", error)
+        return frozenset()
+
+
 def _next_timestamp(
-    bucket: Bucket, root: Root, snapshot: Document[Snapshot], now: datetime, expiries: Expiries
+    bucket: Bucket,
+    root: Root,
+    snapshot: Document[Snapshot],
+    halted: frozenset[int],
+    now: datetime,
+    expiries: Expiries,
 ) -> Timestamp:
     """One more than the last that root's keys signed; with a new key devices count from one again."""
     version = 1
     try:
-        version += verified(bucket.read(TIMESTAMP), Timestamp, root, Timestamp.type).signed.version
-    except (FileNotFoundError, UntrustedError) as error:
+        version += read_timestamp(bucket, root).signed.version
+    except (ConfigError, UntrustedError) as error:
         log.info("the timestamp starts anew: %s", error)
-    return Timestamp(version=version, expires=expiry(now, expiries.of(Timestamp.type)), snapshot_meta=snapshot.entry())
+    return Timestamp(
+        version=version,
+        expires=expiry(now, expiries.of(Timestamp.type)),
+        snapshot_meta=snapshot.entry(),
+        unrecognized_fields=halting(halted) if halted else None,
+    )

@@ -105,14 +105,21 @@ def trusted_root(key: Path) -> bytes | None:
 
 def load_online(folder: Path, root: Root, targets: Targets) -> OnlineKeys:
     """The server's keys. Raises: ConfigError: one is missing. UntrustedError: one is not (or no longer) its role's."""
-    signers = {role: load_key(folder / f"{role}.pem") for role in ONLINE_ROLES}
-    for role, signer in signers.items():
-        delegator: Root | Targets = targets if role == "channels" else root
-        if signer.public_key.keyid not in delegator.get_delegated_role(role).keyids:
-            raise UntrustedError(
-                f"online key {folder / role}.pem does not count for {role}: it was replaced, or is another bucket's"
-            )
-    return OnlineKeys(**signers)
+    return OnlineKeys(
+        load_online_key(folder, "snapshot", root),
+        load_online_key(folder, "timestamp", root),
+        load_online_key(folder, "channels", targets),
+    )
+
+
+def load_online_key(folder: Path, role: str, delegator: Root | Targets) -> CryptoSigner:
+    """One of the server's keys. Raises: as `load_online`."""
+    signer = load_key(folder / f"{role}.pem")
+    if signer.public_key.keyid not in delegator.get_delegated_role(role).keyids:
+        raise UntrustedError(
+            f"online key {folder / role}.pem does not count for {role}: it was replaced, or is another bucket's"
+        )
+    return signer
 
 
 @contextmanager

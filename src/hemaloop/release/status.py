@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
+from hemaloop.protocol.halts import halted_versions
 from hemaloop.release.approval import Approvals, standing
 from hemaloop.release.channels import fallback_of, read_channels, released
 from hemaloop.release.metadata import CHANNELS, State, read_state
@@ -40,6 +41,7 @@ class Status:
     channels: dict[str, int]  # name -> version
     releases: tuple[Released, ...]  # oldest first
     pending: Approvals | None
+    halted: tuple[int, ...] = ()  # versions that no device may run
 
 
 def status(bucket: Bucket, now: datetime) -> Status:
@@ -51,6 +53,7 @@ def status(bucket: Bucket, now: datetime) -> Status:
         read_channels(bucket, state),
         tuple(_releases(bucket, state)),
         None if proposal is None else standing(proposal, state.root),
+        tuple(sorted(halted_versions(state.timestamp.signed.unrecognized_fields))),
     )
 
 
