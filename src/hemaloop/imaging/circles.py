@@ -14,17 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Numbers = NDArray[np.intp]
 
 SMALLEST, LARGEST = 6.5, 14.0  # px, the radii looked for: an octave and a bit, so that halving the image goes on
-_RADII = np.geomspace(SMALLEST, LARGEST, 12)
+_RADII = np.geomspace(SMALLEST, LARGEST, 12).astype(np.float32)
 _BLUR = 0.8  # px
 _SPREAD = 0.14  # of the radius: cells are no perfect circles
 _PADDING = 16  # px outside of the image where a centre may lie
+_FINE_SIDE = 150  # px: votes on larger images are counted in bins of 2 px, which costs a quarter
+_APART = 3  # px, of two centres
 _VOTES = 0.3  # of a full circle, at which a centre is looked at
 _CANDIDATES = 60
 _ROUNDS = 3
 _RIM = 0.15  # of the radius, within which an edge belongs to the rim
 _POINTING = 0.8  # cosine between gradient and radius
+_WINDOW = 20  # px around a candidate's centre in which its rim is looked for: the largest rim, and room to move
 _SECTORS = 24
 
 
@@ -36,6 +40,18 @@ class Edges:
     y: Floats
     dx: Floats
     dy: Floats
+    at: NDArray[np.int32]  # (H, W) number of the edge whose pixel this is, -1 where none is
+
+
+@dataclass(frozen=True)
+class _Rims:
+    """Pairs of a candidate and an edge near it, (P,) each: comparing all with all would be most of the time."""
+
+    which: Numbers  # candidate
+    away: Floats  # px from its centre
+    cosine: Floats
+    sine: Floats
+    is_rim: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -58,8 +74,10 @@ def find_circles(dark: Floats, ignore: NDArray[np.uint8], least_slope: float, su
     edges = find_edges(dark, ignore, least_slope)
     if len(edges.x) < _SECTORS * support:
         return []
-    x, y, radius = _fit(edges, *_candidates(edges, dark.shape))
-    seen = _support(edges, x, y, radius)
+    x, y, radius = _candidates(edges, dark.shape)
+    pairs = _near(edges, x, y)
+    x, y, radius = _fit(edges, pairs, x, y, radius)
+    seen = _support(_rims(edges, pairs, x, y, radius), len(x))
     fits = (seen >= support) & (radius > 0.95 * SMALLEST) & (radius < 1.05 * LARGEST)
     found = [Circle(*map(float, values)) for values in zip(x[fits], y[fits], radius[fits], seen[fits], strict=True)]
     return distinct(found)
@@ -98,61 +116,87 @@ def find_edges(dark: Floats, ignore: NDArray[np.uint8], least_slope: float) -> E
     top = (here >= inside) & (here > outside)
     bend = np.maximum(2 * here - inside - outside, 1e-6)
     part = np.clip(0.5 * (inside - outside) / bend, -0.5, 0.5) * np.hypot(step_x, step_y)
-    return Edges(*((values[top]).astype(np.float32) for values in (x + dx * part, y + dy * part, dx, dy)))
+    at = np.full(slope.shape, -1, np.int32)
+    at[y[top], x[top]] = np.arange(np.count_nonzero(top), dtype=np.int32)
+    x, y, dx, dy = (values[top].astype(np.float32) for values in (x + dx * part, y + dy * part, dx, dy))
+    return Edges(x, y, dx, dy, at)
 
 
 def _candidates(edges: Edges, shape: tuple[int, ...]) -> tuple[Floats, Floats, Floats]:
     """Centres and radii with the most votes, as (C,) x, y, radius."""
-    votes = np.stack([_votes(edges, radius, shape) for radius in _RADII])
-    best = votes.max(axis=0)
-    peaks = (best > _VOTES) & (best >= cv2.dilate(best, np.ones((7, 7), np.uint8)))
-    y, x = np.nonzero(peaks)
+    bin_px = 2 if min(shape) > _FINE_SIDE else 1
+    best = _votes(edges, _RADII[0], shape, bin_px)
+    which = np.zeros(best.shape, np.intp)
+    for number, radius in enumerate(_RADII[1:], 1):
+        votes = _votes(edges, radius, shape, bin_px)
+        which[votes > best] = number
+        np.maximum(best, votes, out=best)
+    window = 2 * (_APART // bin_px) + 1
+    peaks = (best > _VOTES) & (best >= cv2.dilate(best, np.ones((window, window), np.uint8)))
+    y, x = np.divmod(np.flatnonzero(peaks), best.shape[1])
     order = np.argsort(-best[y, x], kind="stable")[:_CANDIDATES]
     y, x = y[order], x[order]
-    radius = _RADII[votes[:, y, x].argmax(axis=0)]
-    return (x - _PADDING).astype(np.float32), (y - _PADDING).astype(np.float32), radius.astype(np.float32)
+    corner = np.float32((bin_px - 1) / 2 - _PADDING)
+    return bin_px * x.astype(np.float32) + corner, bin_px * y.astype(np.float32) + corner, _RADII[which[y, x]]
 
 
-def _votes(edges: Edges, radius: float, shape: tuple[int, ...]) -> Floats:
-    """Share of a circle around each pixel that is there; the image is padded by _PADDING."""
-    height, width = shape[0] + 2 * _PADDING, shape[1] + 2 * _PADDING
-    x = np.rint(edges.x + radius * edges.dx).astype(np.intp) + _PADDING
-    y = np.rint(edges.y + radius * edges.dy).astype(np.intp) + _PADDING
+def _votes(edges: Edges, radius: float, shape: tuple[int, ...], bin_px: int) -> Floats:
+    """Share of a circle around each bin of `bin_px` pixels that is there; the image is padded by _PADDING."""
+    height, width = (length // bin_px + 1 + 2 * _PADDING // bin_px for length in shape[:2])
+    reach, margin = np.float32(radius / bin_px), np.float32((_PADDING + 0.5) / bin_px)
+    x = (edges.x * np.float32(1 / bin_px) + reach * edges.dx + margin).astype(np.int32)
+    y = (edges.y * np.float32(1 / bin_px) + reach * edges.dy + margin).astype(np.int32)
     counts = np.bincount(y * width + x, minlength=height * width).reshape(height, width).astype(np.float32)
-    spread = _SPREAD * radius
+    spread = _SPREAD * radius / bin_px
     shares: Floats = cv2.GaussianBlur(counts, (0, 0), spread) * np.float32(spread**2 / radius)
     return shares
 
 
-def _fit(edges: Edges, x: Floats, y: Floats, radius: Floats) -> tuple[Floats, Floats, Floats]:
+def _near(edges: Edges, x: Floats, y: Floats) -> tuple[Numbers, Numbers]:
+    """Pairs of a candidate and an edge within _WINDOW of it, as (P,) each."""
+    margin = _PADDING + _WINDOW + 1
+    padded = np.pad(edges.at, margin, constant_values=-1)
+    down, across = np.mgrid[-_WINDOW : _WINDOW + 1, -_WINDOW : _WINDOW + 1]
+    inside = across**2 + down**2 <= _WINDOW**2
+    offsets = down[inside] * padded.shape[1] + across[inside]
+    middles = (np.rint(y).astype(np.intp) + margin) * padded.shape[1] + np.rint(x).astype(np.intp) + margin
+    numbers = padded.ravel()[middles[:, None] + offsets]
+    which, place = np.nonzero(numbers >= 0)
+    return which, numbers[which, place].astype(np.intp)
+
+
+def _fit(
+    edges: Edges, pairs: tuple[Numbers, Numbers], x: Floats, y: Floats, radius: Floats
+) -> tuple[Floats, Floats, Floats]:
     """Circles moved onto their rims: Gauss-Newton on the distances, with sectors seen as evenly spread."""
     for _ in range(_ROUNDS):
-        away, cosine, sine, on_rim = _rims(edges, x, y, radius)
-        count = np.maximum(on_rim.sum(axis=1), 1)
-        error = np.where(on_rim, away - radius[:, None], 0)
-        mean = error.sum(axis=1) / count
-        rest = np.where(on_rim, error - mean[:, None], 0)
-        x = x + 2 * (rest * cosine).sum(axis=1) / count
-        y = y + 2 * (rest * sine).sum(axis=1) / count
+        rims = _rims(edges, pairs, x, y, radius)
+        which, on_rim = rims.which[rims.is_rim], rims.is_rim
+        count = np.maximum(np.bincount(which, minlength=len(x)), 1)
+        error = rims.away[on_rim] - radius[which]
+        mean = (np.bincount(which, error, len(x)) / count).astype(np.float32)
+        rest = error - mean[which]
+        x = x + (2 * np.bincount(which, rest * rims.cosine[on_rim], len(x)) / count).astype(np.float32)
+        y = y + (2 * np.bincount(which, rest * rims.sine[on_rim], len(x)) / count).astype(np.float32)
         radius = radius + mean
     return x, y, radius
 
 
-def _support(edges: Edges, x: Floats, y: Floats, radius: Floats) -> Floats:
+def _support(rims: _Rims, candidates: int) -> Floats:
     """Share of the sectors of each circle in which its rim is seen."""
-    _, cosine, sine, on_rim = _rims(edges, x, y, radius)
-    sector = ((np.arctan2(sine, cosine) / (2 * np.pi) + 0.5) * _SECTORS).astype(np.intp) % _SECTORS
-    seen = np.zeros((len(x), _SECTORS), bool)
-    which, edge = np.nonzero(on_rim)
-    seen[which, sector[which, edge]] = True
+    turn = np.arctan2(rims.sine[rims.is_rim], rims.cosine[rims.is_rim]) / (2 * np.pi) + 0.5
+    seen = np.zeros((candidates, _SECTORS), bool)
+    seen[rims.which[rims.is_rim], (turn * _SECTORS).astype(np.intp) % _SECTORS] = True
     shares: Floats = seen.mean(axis=1).astype(np.float32)
     return shares
 
 
-def _rims(edges: Edges, x: Floats, y: Floats, radius: Floats) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
-    """For C circles and E edges, (C, E): distance, cosine and sine of the direction, whether it is on the rim."""
-    across, down = edges.x - x[:, None], edges.y - y[:, None]
+def _rims(edges: Edges, pairs: tuple[Numbers, Numbers], x: Floats, y: Floats, radius: Floats) -> _Rims:
+    """Where each edge lies, seen from its candidate's centre, and whether it is on the rim."""
+    which, edge = pairs
+    across, down = edges.x[edge] - x[which], edges.y[edge] - y[which]
     away = np.maximum(np.hypot(across, down), 1e-6)
     cosine, sine = across / away, down / away
-    pointing = -(cosine * edges.dx + sine * edges.dy)
-    return away, cosine, sine, (np.abs(away - radius[:, None]) < _RIM * radius[:, None]) & (pointing > _POINTING)
+    pointing = -(cosine * edges.dx[edge] + sine * edges.dy[edge])
+    radii = radius[which]
+    return _Rims(which, away, cosine, sine, (np.abs(away - radii) < _RIM * radii) & (pointing > _POINTING))

@@ -211,7 +211,8 @@ def _is_red(circle: Circle, dark: Floats, contrast: float, nuclei: Mask) -> bool
 
 def _darkness(image: Image, background: NDArray[np.float32]) -> Floats:
     """How far below the background's, in the channel where most is missing: any stain shows there."""
-    dark: Floats = np.maximum((background - image).max(axis=2), 0).astype(np.float32)
+    missing = [level - channel for level, channel in zip(background, cv2.split(image), strict=True)]
+    dark: Floats = np.maximum(np.maximum(missing[0], missing[1]), np.maximum(missing[2], np.float32(0)))
     return dark
 
 

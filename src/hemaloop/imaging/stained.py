@@ -79,9 +79,14 @@ def _ordered(centres: Lab) -> Lab:
 
 
 def _nearest(lab: Lab, centres: Lab) -> Mask:
-    distances = np.square(centres).sum(axis=1) - 2 * (lab.reshape(-1, 3) @ centres.T)
-    nearest: Mask = distances.argmin(axis=1).reshape(lab.shape[:2]).astype(np.uint8)
-    return nearest
+    flat = lab.reshape(-1, 3)
+    nearest = np.zeros(len(flat), np.uint8)
+    least = np.full(len(flat), np.inf, np.float32)
+    for number, centre in enumerate(centres):  # numpy's argmin over so short an axis takes ten times as long
+        distance = np.float32(np.square(centre).sum()) - 2 * (flat @ centre)
+        nearest[distance < least] = number
+        np.minimum(least, distance, out=least)
+    return nearest.reshape(lab.shape[:2])
 
 
 def _is_nuclear(centres: Lab) -> bool:
