@@ -17,7 +17,7 @@ from tasks.retry import RETRY
 @task(**RETRY)
 def find_pending() -> Approvals | None:
     """The version that waits to be released, and who approved it."""
-    return approval.pending(open_bucket(read_settings()))
+    return approval.pending(open_bucket(read_settings()), datetime.now(UTC))
 
 
 @task(**RETRY)

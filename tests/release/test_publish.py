@@ -87,7 +87,9 @@ def test_publishing_killed_at_any_write_is_old_or_new_and_finishes_when_run_agai
         assert watching.model(version) == bundle(version)
         assert [a.statement.person for a in status(site.bucket, now()).releases[-1].approvals] == ["anna", "chloe"]
         assert not list(site.bucket.list(PENDING))
-    assert kills == 11  # bundle, channel, four metadata files, record, and four objects cleared away
+    assert (
+        kills == 12
+    )  # bundle, channel, entry in the audit log, four metadata files, record, and four objects cleared away
 
 
 @given(VERSIONS, VERSIONS, st.none() | VERSIONS)

@@ -66,7 +66,7 @@ def test_the_champion_is_what_the_approvers_signed_and_the_channel_names(install
     assert site.device().channel() == 1
 
     site.approve(3, ["bob", "chloe"])
-    dying = DyingBucket(site.bucket, dies_at=7, done=False)  # the timestamp is written, who approved is not
+    dying = DyingBucket(site.bucket, dies_at=8, done=False)  # the timestamp is written, who approved is not
     with pytest.raises(CutError):
         publish(dying, site.online, "stable", now())
     assert (site.device().channel(), aliased(uri, CHAMPION)) == (3, 1)

@@ -91,7 +91,7 @@ def withdraw(args: argparse.Namespace) -> int:
 
     settings, _ = _settings(args)
     with bucket_environment(settings):
-        dropped = withdraw(open_bucket(settings))
+        dropped = withdraw(open_bucket(settings), datetime.now(UTC))
     print("nothing was waiting" if dropped is None else f"version {dropped.version} waits no more")
     return 0
 

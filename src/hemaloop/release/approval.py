@@ -1,24 +1,24 @@
 """An approval is a signature: over the targets metadata that names a model by its hash."""
 
-import copy
 import logging
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from hashlib import sha256
+from datetime import datetime
 from pathlib import Path
 
-from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Root, TargetFile, Targets
 
 from hemaloop.errors import ConfigError, GateRefused, UntrustedError
 from hemaloop.protocol.bundle import Release, unpack
 from hemaloop.protocol.channel import model_target
+from hemaloop.release import acts, audit
 from hemaloop.release import pending as pending_approvals
-from hemaloop.release.channels import CUSTOM, released
-from hemaloop.release.metadata import State, expiry, read_state
+from hemaloop.release.acts import APPROVE, Act
+from hemaloop.release.channels import CUSTOM, described, released
+from hemaloop.release.metadata import State, read_state
 from hemaloop.release.parameters import EXPIRIES, Expiries
-from hemaloop.release.pending import PENDING, Approval, Proposal, Statement, payload_of
-from hemaloop.release.signers import PASSPHRASE, is_encrypted, load_key, owners_of, trusted_root
+from hemaloop.release.pending import PENDING, Approval, Proposal
+from hemaloop.release.signers import owner_of, trusted_root
+from hemaloop.release.signing import Words, approver, sign_proposed
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)
@@ -26,25 +26,32 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Approvals:
-    """Where a version's approval stands."""
+    """Where a version's approval, or its revocation, stands."""
 
     version: int
     people: tuple[str, ...]  # who approved, in the order of their signing
     threshold: int
     sha256: str = ""  # of the bundle
     approvals: tuple[Approval, ...] = ()
+    act: str = APPROVE  # or REVOKE
+    expired: tuple[str, ...] = ()  # people whose approval is too old to count
+    author: str = ""  # of the candidate, as git writes people; "": not known
+    author_alone: bool = False  # nobody but the author has approved
 
     @property
     def missing(self) -> int:
-        """Signatures still wanted."""
-        return max(0, self.threshold - len(self.people))
+        """Signatures still wanted; one more where nobody but the author has signed."""
+        return max(int(self.author_alone), self.threshold - len(self.people))
 
     @property
     def shortfall(self) -> str:
         """What is still wanted, in words."""
+        alone = f"; {self.author} made it, so somebody else must approve it too" if self.author_alone else ""
+        expired = f"; expired: {', '.join(self.expired)}" if self.expired else ""
+        command = f"hemaloop approve {'--revoke ' if self.act != APPROVE else ''}{self.version}"
         return (
             f"version {self.version}: {len(self.people)} of {self.threshold} approvals "
-            f"({', '.join(self.people)}); {self.missing} missing: `hemaloop approve {self.version}`"
+            f"({', '.join(self.people)}); {self.missing} missing{alone}{expired}: `{command}`"
         )
 
 
@@ -52,11 +59,12 @@ def approve(
     bucket: Bucket,
     version: int,
     bundle: bytes,
-    key: Path,
+    key: Path | str,
     person: str,
     reason: str,
     now: datetime,
     expiries: Expiries = EXPIRIES,
+    author: str = "",
 ) -> Approvals:
     """Sign a version. The first approver fixes what is signed; the next sign the same bytes.
 
@@ -66,131 +74,104 @@ def approve(
 
     Args:
         bundle: what the approver looked at, as `build_bundle` made it.
-        key: the approver's key file. person, reason: kept, signed, with the release.
+        key: the approver's key file, or where their key is, as `signing.approver` takes it.
+        person, reason: kept, signed, with the release.
+        author: of the candidate, as git writes people; signed too, and never its only approver.
 
     Raises:
         ConfigError: the key cannot be read, or person or reason is empty.
         UntrustedError: the key does not count, or what waits to be signed is not this bundle.
         GateRefused: another version waits, or this one cannot follow what is released.
     """
-    if not person.strip() or not reason.strip():
-        raise ConfigError("an approval wants a person and a reason: who approves, and why")
-    state = read_state(bucket, trusted_root(key))
-    signer = _approver(state.root, key)
-    proposed = _propose(state, version, bundle, now, expiries)
-    proposal = pending_approvals.waiting(bucket, state)
-    if proposal is not None:
-        _check_same(proposal, proposed, version, now, state)
-    targets = proposed if proposal is None else proposal.targets
-    # Again for the second approver: the same objects, so a damaged or missing one is mended.
-    pending_approvals.propose(bucket, targets, bundle)
-    payload = payload_of(targets)
-    if proposal is None or signer.public_key.keyid not in {approval.key for approval in proposal.approvals}:
-        statement = Statement(sha256(payload).hexdigest(), version, person.strip(), reason.strip(), now)
-        pending_approvals.add(bucket, payload, pending_approvals.sign_statement(signer, statement, payload))
-        log.info("%s approved version %d: %s", person, version, reason)
-    return _standing(pending_approvals.waiting(bucket, state), state.root, version)
+    words = Words(person, reason, now)
+    state = read_state(bucket, trusted_root(key) if isinstance(key, Path) else None)
+    signer = approver(state.root, key)
+    act = Act(APPROVE, version)
+    proposed = _propose(state, act, bundle, author, now, expiries)
+    proposal = sign_proposed(bucket, state, signer, proposed, bundle, words, expiries)
+    return standing(proposal, state.root)
 
 
-def pending(bucket: Bucket) -> Approvals | None:
-    """The version that waits for approval or for publishing, and who signed it; None: none does."""
+def pending(bucket: Bucket, now: datetime, expiries: Expiries = EXPIRIES) -> Approvals | None:
+    """What waits for approvals or for publishing, and who signed it; None: nothing does."""
     state = read_state(bucket)
-    proposal = pending_approvals.waiting(bucket, state)
-    return None if proposal is None else _standing(proposal, state.root, proposal.version)
+    proposal = pending_approvals.waiting(bucket, state, now, expiries)
+    return None if proposal is None else standing(proposal, state.root)
 
 
-def withdraw(bucket: Bucket) -> Approvals | None:
+def withdraw(bucket: Bucket, now: datetime, by: str = "somebody", reason: str = "withdrawn") -> Approvals | None:
     """Drop what waits, so that another version can be approved; what was dropped, or None.
 
-    Enough signatures remain enough for whoever kept a copy: to forbid an approved version, release a newer one.
+    Enough signatures remain enough for whoever kept a copy: to forbid an approved version, approve or revoke another.
     """
-    dropped = pending(bucket)
-    pending_approvals.discard(bucket, [PENDING])
+    dropped = pending(bucket, now)
     if dropped is not None:
-        log.info("withdrew version %d, approved by %s", dropped.version, ", ".join(dropped.people))
+        people = ", ".join(dropped.people)
+        audit.append(bucket, "withdraw", f"version {dropped.version}", by, reason, now, {"approved by": people})
+        log.info("withdrew version %d, approved by %s", dropped.version, people)
+    pending_approvals.discard(bucket, [PENDING])
     return dropped
 
 
 def standing(proposal: Proposal, root: Root) -> Approvals:
     """Who approved a proposal, and how many must."""
+    target = proposal.targets.targets.get(model_target(proposal.version))
+    author = "" if target is None else str(described(target).get("author", ""))
+    owners = [owner_of(root.get_key(approval.key)) for approval in proposal.approvals]
     return Approvals(
         proposal.version,
         tuple(approval.statement.person for approval in proposal.approvals),
         root.get_delegated_role(Targets.type).threshold,
         proposal.sha256,
         proposal.approvals,
+        proposal.act.kind,
+        tuple(approval.statement.person for approval in proposal.expired),
+        author,
+        bool(owners) and all(is_author(owner, author) for owner in owners),
     )
 
 
-def _standing(proposal: Proposal | None, root: Root, version: int) -> Approvals:
-    if proposal is None or proposal.version != version:
-        raise GateRefused(
-            f"another version than {version} was approved, published or withdrawn at this moment: try again"
-        )
-    return standing(proposal, root)
+def is_author(owner: str, author: str) -> bool:
+    """Whether the owner of an approver's key is the person whom git writes as "Name <address>".
+
+    By name, address, or the part of it before the @; capitals don't matter, nor what joins first and last name.
+    """
+    name, _, rest = author.partition("<")
+    address = rest.partition(">")[0]
+    return _plain(owner) in {_plain(name), _plain(address), _plain(address.partition("@")[0])} - {""}
 
 
-def _approver(root: Root, path: Path) -> CryptoSigner:
-    signer = load_key(path)
-    if signer.public_key.keyid not in root.get_delegated_role(Targets.type).keyids:
-        people = ", ".join(owners_of(root, Targets.type))
-        raise UntrustedError(
-            f"key {path} does not count for approvals; the approvers' keys that do are those of {people}"
-        )
-    if not is_encrypted(path.read_bytes()):
-        log.warning("key %s is not encrypted: who copies the file can approve; see %s", path, PASSPHRASE)
-    return signer
+def _plain(name: str) -> str:
+    return name.strip().casefold().replace(" ", ".").replace("_", ".").replace("-", ".")
 
 
-def _propose(state: State, version: int, bundle: bytes, now: datetime, expiries: Expiries) -> Targets:
+def _propose(state: State, act: Act, bundle: bytes, author: str, now: datetime, expiries: Expiries) -> Targets:
     """The published targets with this version added: the same for every approver on the same day."""
     release = unpack(bundle).release
-    _check_follows(release, version, released(state.targets.signed))
-    target = TargetFile.from_data(model_target(version), bundle)
+    _check_follows(release, act.version, state.targets.signed)
+    target = TargetFile.from_data(model_target(act.version), bundle)
     target.unrecognized_fields["custom"] = {
-        CUSTOM: {"fallback": release.fallback, "dataset_revision": release.dataset_revision}
+        CUSTOM: {"fallback": release.fallback, "dataset_revision": release.dataset_revision, "author": author}
     }
-    targets = copy.deepcopy(state.targets.signed)
-    targets.version += 1
-    midnight = expiry(now, timedelta()).replace(hour=0, minute=0, second=0)
-    targets.expires = expiry(midnight, expiries.of(Targets.type))
-    targets.targets[model_target(version)] = target
+    targets = acts.next_targets(state.targets.signed, act, now, expiries)
+    targets.targets[model_target(act.version)] = target
     return targets
 
 
-def _check_follows(release: Release, version: int, models: dict[int, TargetFile]) -> None:
+def _check_follows(release: Release, version: int, targets: Targets) -> None:
     if release.version != version:
         raise UntrustedError(
             f"the bundle is of version {release.version}, not {version}: build the bundle of {version}"
         )
     if version < 1:
         raise ConfigError(f"version: wanted 1 or more, got {version}")
-    newest = max(models, default=0)
+    newest = acts.newest(targets)
     if version <= newest:
         raise GateRefused(
             f"version {version} is not newer than {newest}, which is released: register it again to release it"
         )
-    if release.fallback is not None and release.fallback not in models:
-        raise GateRefused(f"version {version} names {release.fallback} to fall back to, which was never released")
-
-
-def _check_same(proposal: Proposal, proposed: Targets, version: int, now: datetime, state: State) -> None:
-    """What waits must be what this approver would have proposed, but for the day."""
-    people = ", ".join(standing(proposal, state.root).people)
-    if proposal.version != version:
+    if release.fallback is not None and release.fallback not in released(targets):
         raise GateRefused(
-            f"version {proposal.version} waits for approval, signed by {people}: publish it, or withdraw it, "
-            f"before approving version {version}"
-        )
-    path = model_target(version)
-    if proposal.targets.targets[path] != proposed.targets[path]:
-        raise UntrustedError(
-            f"version {version}, as {people} approved it, is not the bundle given here "
-            f"(SHA-256 {proposal.sha256}, not {proposed.targets[path].hashes['sha256']}): find out why before signing"
-        )
-    wanted = copy.deepcopy(proposed)
-    wanted.expires = proposal.targets.expires
-    if payload_of(wanted) != proposal.payload or not now < proposal.targets.expires <= proposed.expires:
-        raise UntrustedError(
-            f"what waits to be signed for version {version} says more than that version: withdraw it, and approve anew"
+            f"version {version} names {release.fallback} to fall back to, which is not released: "
+            "never approved, or revoked since"
         )

@@ -34,13 +34,15 @@ log = logging.getLogger(__name__)
 
 
 def next_channels(
-    state: State, keys: OnlineKeys, files: Mapping[str, TargetFile], now: datetime, expiries: Expiries
+    state: State, keys: OnlineKeys, files: Mapping[str, TargetFile | None], now: datetime, expiries: Expiries
 ) -> Document[Targets]:
-    """The channels' next version, with `files` added or changed."""
+    """The channels' next version, with `files` added or changed; None: taken away."""
     signed = copy.deepcopy(state.channels.signed)
     signed.version += 1
     signed.expires = expiry(now, expiries.of("channels"))
-    signed.targets.update(files)
+    signed.targets.update({path: target for path, target in files.items() if target is not None})
+    for path in (path for path, target in files.items() if target is None):
+        signed.targets.pop(path, None)
     return sign(signed, [keys.channels])
 
 

@@ -9,7 +9,7 @@ from hemaloop.protocol.keys import NAME
 
 @dataclass(frozen=True)
 class Expiries:
-    """Days that the metadata of each role is good for, from its signing."""
+    """Days that the metadata of each role is good for, from its signing, and an approval."""
 
     root: int = 365
     targets: int = 365
@@ -17,13 +17,14 @@ class Expiries:
     timestamp: int = 1
     channels: int = 7
     warn: int = 30  # before root or targets expire: people must be found to sign
+    approval: int = 30  # an approval that is older no longer counts when a version is published
 
     def __post_init__(self) -> None:
-        for role in ("root", "targets", "snapshot", "timestamp", "channels", "warn"):
+        for role in ("root", "targets", "snapshot", "timestamp", "channels", "warn", "approval"):
             check(getattr(self, role) >= 1, f"{role}: wanted at least 1 day, got {getattr(self, role)}")
 
     def of(self, role: str) -> timedelta:
-        """How long new metadata of `role` is good for."""
+        """How long new metadata of `role`, or an approval, is good for."""
         return timedelta(days=getattr(self, role))
 
 

@@ -6,16 +6,19 @@
 
 Two approvers at once write different objects, so neither can lose the other's signature: the store
 has no conditional writes to hold a lock with. Nothing here is believed but for its signatures.
+
+Every proposal is a whole next version of the targets metadata. So of two, only one can come into force; the other
+is overtaken, and its approvers sign anew what follows then: no signature is ever over something that they did not see.
 """
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from securesystemslib.exceptions import UnverifiedSignatureError
-from securesystemslib.signer import CryptoSigner, Signature
+from securesystemslib.signer import Signature, Signer
 from tuf.api.metadata import Metadata, Root, Targets
 from tuf.api.serialization import DeserializationError
 
@@ -23,13 +26,15 @@ from hemaloop.errors import DataError
 from hemaloop.protocol.channel import model_target
 from hemaloop.protocol.documents import decode, encode
 from hemaloop.protocol.keys import RELEASES
-from hemaloop.release.channels import released
-from hemaloop.release.metadata import Document, State
+from hemaloop.release.acts import APPROVE, Act, act_of
+from hemaloop.release.metadata import Document, State, metadata_key
+from hemaloop.release.parameters import EXPIRIES, Expiries
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)
 
 PENDING = f"{RELEASES}pending/"
+SKEW = timedelta(days=1)  # an approval that is dated further ahead would live too long, so it does not count
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Statement:
     person: str
     reason: str
     at: datetime
+    act: str = APPROVE  # or REVOKE
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,14 @@ class Proposal:
 
     targets: Targets
     payload: bytes  # what is signed
-    version: int  # of the model that it adds
+    act: Act  # what it is for
     approvals: tuple[Approval, ...]
+    expired: tuple[Approval, ...] = ()  # too old to count
+
+    @property
+    def version(self) -> int:
+        """Of the model that it approves or revokes."""
+        return self.act.version
 
     @property
     def folder(self) -> str:
@@ -72,8 +84,9 @@ class Proposal:
 
     @property
     def sha256(self) -> str:
-        """Of the bundle."""
-        return self.targets.targets[model_target(self.version)].hashes["sha256"]
+        """Of the bundle; "" where a version is revoked."""
+        target = self.targets.targets.get(model_target(self.version))
+        return "" if target is None else target.hashes["sha256"]
 
     def document(self) -> Document[Targets]:
         """The targets metadata with every signature."""
@@ -90,7 +103,7 @@ def folder_of(payload: bytes) -> str:
     return f"{PENDING}{sha256(payload).hexdigest()}/"
 
 
-def sign_statement(signer: CryptoSigner, statement: Statement, payload: bytes) -> Approval:
+def sign_statement(signer: Signer, statement: Statement, payload: bytes) -> Approval:
     """Approve: sign the targets, and what the person says of it."""
     return Approval(
         statement,
@@ -105,10 +118,11 @@ def add(bucket: Bucket, payload: bytes, approval: Approval) -> None:
     bucket.write(f"{folder_of(payload)}approvals/{approval.key}.json", encode(approval))
 
 
-def propose(bucket: Bucket, targets: Targets, bundle: bytes) -> None:
+def propose(bucket: Bucket, targets: Targets, bundle: bytes | None) -> None:
     """Store what is to be signed; nobody has approved it yet."""
     folder = folder_of(payload_of(targets))
-    bucket.write(f"{folder}bundle.zip", bundle)
+    if bundle is not None:
+        bucket.write(f"{folder}bundle.zip", bundle)
     bucket.write(f"{folder}targets.json", Metadata(targets).to_bytes())
 
 
@@ -120,23 +134,50 @@ def discard(bucket: Bucket, folders: Iterable[str]) -> None:
             bucket.delete(key)
 
 
-def waiting(bucket: Bucket, state: State) -> Proposal | None:
+def waiting(bucket: Bucket, state: State, now: datetime, expiries: Expiries = EXPIRIES) -> Proposal | None:
     """The one proposal that more approvals count for; of two made at the same moment, the one with more.
 
-    A proposal whose targets version has been taken is void, and so is one that nobody whose key counts signed.
+    A proposal whose targets version has been taken is void, and so is one without an approval that counts:
+    by a key that counts today, and not expired.
     """
-    live = [
-        p for p in proposals(bucket, state) if p.approvals and p.targets.version == state.targets.signed.version + 1
-    ]
+    found = (fresh(proposal, now, expiries) for proposal in proposals(bucket, state))
+    live = [p for p in found if p.approvals and p.targets.version == state.targets.signed.version + 1]
     return max(live, key=lambda p: (len(p.approvals), p.folder), default=None)
 
 
+def fresh(proposal: Proposal, now: datetime, expiries: Expiries) -> Proposal:
+    """The proposal, with approvals that are too old (or dated ahead) set apart."""
+    valid = expiries.of("approval")
+    counts = tuple(a for a in proposal.approvals if now - valid < a.statement.at <= now + SKEW)
+    return replace(proposal, approvals=counts, expired=tuple(a for a in proposal.approvals if a not in counts))
+
+
 def finished(bucket: Bucket, state: State) -> list[Proposal]:
-    """Proposals that are published already, but whose publisher was killed before it cleared them away."""
-    models = released(state.targets.signed)
-    return [
-        p for p in proposals(bucket, state) if p.version in models and p.sha256 == models[p.version].hashes["sha256"]
-    ]
+    """Proposals that are in force already, with the approvals that put them there.
+
+    Their publisher has not cleared them away yet, or was killed before it did.
+    """
+    return [done for proposal in _past(bucket, state) if (done := _published(bucket, proposal)) is not None]
+
+
+def overtaken(bucket: Bucket, state: State) -> list[Proposal]:
+    """Proposals whose targets version something else has taken: who signed them must sign anew."""
+    return [p for p in _past(bucket, state) if p.approvals and _published(bucket, p) is None]
+
+
+def _past(bucket: Bucket, state: State) -> list[Proposal]:
+    return [p for p in proposals(bucket, state) if p.targets.version <= state.targets.signed.version]
+
+
+def _published(bucket: Bucket, proposal: Proposal) -> Proposal | None:
+    """The proposal with the approvals that it was published with; None: other targets took its version."""
+    try:
+        published = Metadata[Targets].from_bytes(bucket.read(metadata_key(Targets.type, proposal.targets.version)))
+    except FileNotFoundError:
+        return None
+    if published.signed_bytes != proposal.payload:
+        return None
+    return replace(proposal, approvals=tuple(a for a in proposal.approvals if a.key in published.signatures))
 
 
 def proposals(bucket: Bucket, state: State) -> list[Proposal]:
@@ -157,14 +198,17 @@ def _read(bucket: Bucket, folder: str, keys: list[str], state: State) -> Proposa
     if targets is None:
         return None
     payload = payload_of(targets)
-    # Without a newer version in it, it is no proposal of ours: the newest says which model it is about.
-    version = max(released(targets), default=0)
-    if folder_of(payload) != folder or not version:
+    act = act_of(targets)
+    if (
+        folder_of(payload) != folder
+        or act is None
+        or (act.kind == APPROVE) != (model_target(act.version) in targets.targets)
+    ):
         log.warning("%s is no proposal: passed over", folder)
         return None
     approvals = [approval for content in data.values() if (approval := _approval(content, payload, state.root))]
-    approvals = list({approval.key: approval for approval in approvals}.values())
-    return Proposal(targets, payload, version, tuple(sorted(approvals, key=lambda a: (a.statement.at, a.key))))
+    said = {a.key: a for a in approvals if (a.statement.act, a.statement.version) == (act.kind, act.version)}
+    return Proposal(targets, payload, act, tuple(sorted(said.values(), key=lambda a: (a.statement.at, a.key))))
 
 
 def _targets(data: bytes | None, folder: str) -> Targets | None:

@@ -10,14 +10,16 @@ from tuf.api.metadata import TargetFile, Targets
 
 from hemaloop.errors import GateRefused, UntrustedError
 from hemaloop.protocol.channel import channel_target, model_target
-from hemaloop.release import pending
+from hemaloop.release import audit, pending
+from hemaloop.release.acts import REVOKE
 from hemaloop.release.approval import standing
 from hemaloop.release.channels import check_name, fallback_of, may_move, read_channel, released, write_channel
 from hemaloop.release.metadata import Document, State, read_state, target_key, verified
 from hemaloop.release.online import advance, next_channels, next_timestamp, write_state
 from hemaloop.release.parameters import EXPIRIES, Expiries
 from hemaloop.release.pending import Proposal
-from hemaloop.release.records import Record, read_record, write_record
+from hemaloop.release.records import keep_record, read_record
+from hemaloop.release.revocation import channels_without, with_halt
 from hemaloop.release.rotation import rotate
 from hemaloop.release.signers import load_online, one_writer
 from hemaloop.release.status import Status, status
@@ -47,7 +49,7 @@ class Refreshed:
 
 
 def publish(bucket: Bucket, online: Path, channel: str, now: datetime, expiries: Expiries = EXPIRIES) -> Published:
-    """Release the version that enough approvers signed, and move `channel` to it.
+    """Release the version that enough approvers signed, and move `channel` to it; or revoke the one that they revoke.
 
     Killed anywhere, it does the rest when it is called again. With nothing waiting it changes
     nothing, and returns what `channel` names.
@@ -60,18 +62,26 @@ def publish(bucket: Bucket, online: Path, channel: str, now: datetime, expiries:
     with one_writer(online):
         state = read_state(bucket)
         _finish(bucket, state)
-        proposal = pending.waiting(bucket, state)
+        proposal = pending.waiting(bucket, state, now, expiries)
         if proposal is None:
             return _unchanged(bucket, state, channel)
         targets = _approved(state, proposal)
         keys = load_online(online, state.root, targets.signed)
-        _upload(bucket, proposal)
-        files = _moved(bucket, replace(state, targets=targets), channel, proposal.version)
-        changed = replace(state, targets=targets, channels=next_channels(state, keys, files, now, expiries))
+        changed = replace(state, targets=targets)
+        if proposal.act.kind == REVOKE:
+            files = channels_without(bucket, state, proposal.version)
+            changed = replace(changed, timestamp=with_halt(state.timestamp, proposal.version))
+        else:
+            _upload(bucket, proposal)
+            files = _moved(bucket, changed, channel, proposal.version)
+        changed = replace(changed, channels=next_channels(state, keys, files, now, expiries))
+        _tell(bucket, proposal, channel, now)
         state = advance(bucket, state, changed, keys, now, expiries)
         _finish(bucket, state)
     people = standing(proposal, state.root).people
-    log.info("released version %d to %s, approved by %s", proposal.version, channel, ", ".join(people))
+    log.info("published: %s, signed by %s", proposal.act, ", ".join(people))
+    if proposal.act.kind == REVOKE:
+        return _unchanged(bucket, state, channel)
     return Published(proposal.version, people, channel)
 
 
@@ -90,6 +100,7 @@ def move_channel(
             keys = load_online(online, state.root, state.targets.signed)
             files = _moved(bucket, state, channel, version)
             changed = replace(state, channels=next_channels(state, keys, files, now, expiries))
+            audit.append(bucket, "channel", f"channel {channel}", "server", f"to version {version}", now)
             state = advance(bucket, state, changed, keys, now, expiries)
             log.info("moved channel %s to version %d", channel, version)
     return Published(version, _people(bucket, version), channel)
@@ -120,6 +131,12 @@ def _approved(state: State, proposal: Proposal) -> Document[Targets]:
     return verified(document.data, Targets, state.root, Targets.type)
 
 
+def _tell(bucket: Bucket, proposal: Proposal, channel: str, now: datetime) -> None:
+    people = ", ".join(approval.statement.person for approval in proposal.approvals)
+    details = {"act": proposal.act.kind, "channel": channel, "sha256": proposal.sha256}
+    audit.append(bucket, "publish", f"version {proposal.version}", "server", f"signed by {people}", now, details)
+
+
 def _upload(bucket: Bucket, proposal: Proposal) -> None:
     """The bundle to where clients look for it; by its hash, so that nothing finds it before the metadata does."""
     target = proposal.targets.targets[model_target(proposal.version)]
@@ -134,7 +151,7 @@ def _upload(bucket: Bucket, proposal: Proposal) -> None:
     bucket.write(target_key(target), data)
 
 
-def _moved(bucket: Bucket, state: State, channel: str, version: int) -> dict[str, TargetFile]:
+def _moved(bucket: Bucket, state: State, channel: str, version: int) -> dict[str, TargetFile | None]:
     current = read_channel(bucket, state, channel)
     if version not in released(state.targets.signed):
         raise GateRefused(f"channel {channel}: version {version} is not released: too few approved it")
@@ -148,7 +165,7 @@ def _moved(bucket: Bucket, state: State, channel: str, version: int) -> dict[str
 def _finish(bucket: Bucket, state: State) -> None:
     """Keep who approved what is published now, and clear their proposals away."""
     for proposal in pending.finished(bucket, state):
-        write_record(bucket, Record(proposal.version, proposal.sha256, proposal.approvals))
+        keep_record(bucket, proposal)
         pending.discard(bucket, [proposal.folder])
 
 

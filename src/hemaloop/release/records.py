@@ -1,34 +1,50 @@
-"""Who approved each released version, and why: releases/approvals/<version>.json."""
+"""Who approved or revoked each version, and why: releases/approvals/ and releases/revocations/<version>.json."""
 
 from dataclasses import dataclass
 
 from hemaloop.protocol.documents import decode, encode
 from hemaloop.protocol.keys import RELEASES
-from hemaloop.release.pending import Approval
+from hemaloop.release.acts import APPROVE
+from hemaloop.release.pending import Approval, Proposal
 from hemaloop.storage import Bucket
 
 APPROVALS = f"{RELEASES}approvals/"
+REVOCATIONS = f"{RELEASES}revocations/"
 
 
 @dataclass(frozen=True)
 class Record:
-    """The approvals of one released version, oldest first."""
+    """The approvals of one released version, or of its revocation; oldest first."""
 
     version: int
-    sha256: str  # of the bundle
+    sha256: str  # of the bundle; "": it is revoked
     approvals: tuple[Approval, ...]
 
+    @property
+    def people(self) -> tuple[str, ...]:
+        return tuple(approval.statement.person for approval in self.approvals)
 
-def write_record(bucket: Bucket, record: Record) -> None:
-    """Keep the approvals of a release; the first record of a version stays."""
-    key = f"{APPROVALS}{record.version}.json"
+
+def keep_record(bucket: Bucket, proposal: Proposal) -> None:
+    """Keep the approvals of what was published; the first record stays."""
+    record = Record(proposal.version, proposal.sha256, proposal.approvals)
+    key = f"{APPROVALS if proposal.act.kind == APPROVE else REVOCATIONS}{proposal.version}.json"
     if not bucket.exists(key):
         bucket.write(key, encode(record))
 
 
 def read_record(bucket: Bucket, version: int) -> Record | None:
     """The approvals of a release; None: none are kept."""
+    return _read(bucket, f"{APPROVALS}{version}.json")
+
+
+def read_revocation(bucket: Bucket, version: int) -> Record | None:
+    """Who revoked a version; None: nobody did."""
+    return _read(bucket, f"{REVOCATIONS}{version}.json")
+
+
+def _read(bucket: Bucket, key: str) -> Record | None:
     try:
-        return decode(bucket.read(f"{APPROVALS}{version}.json"), Record)
+        return decode(bucket.read(key), Record)
     except FileNotFoundError:
         return None

@@ -47,7 +47,7 @@ class Status:
 def status(bucket: Bucket, now: datetime) -> Status:
     """Everything that the bucket says of releases, with its signatures checked. Raises: ConfigError, UntrustedError."""
     state = read_state(bucket)
-    proposal = waiting(bucket, state)
+    proposal = waiting(bucket, state, now)
     return Status(
         tuple(RoleStatus(role, version, expires, expires - now) for role, version, expires in _roles(state)),
         read_channels(bucket, state),

@@ -1,0 +1,115 @@
+"""Revoking: targets without a version, signed by as many approvers as release one. No device ever takes it again.
+
+What the server does when it is published: nothing names the version any more, and it is halted, so that
+devices that run it go back to the fallback that its approvers signed with it.
+"""
+
+import copy
+import logging
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import TargetFile, Timestamp
+
+from hemaloop.errors import GateRefused, UntrustedError
+from hemaloop.protocol.channel import Channel, channel_target
+from hemaloop.protocol.documents import decode, encode
+from hemaloop.protocol.halts import halted_versions, halting
+from hemaloop.release import acts
+from hemaloop.release.acts import REVOKE, Act
+from hemaloop.release.approval import Approvals, standing
+from hemaloop.release.channels import channel_name, fallback_of, released
+from hemaloop.release.metadata import Document, State, read_state, target_key
+from hemaloop.release.parameters import EXPIRIES, Expiries
+from hemaloop.release.signers import trusted_root
+from hemaloop.release.signing import Words, approver, sign_proposed
+from hemaloop.storage import Bucket
+
+log = logging.getLogger(__name__)
+
+
+def revoke(
+    bucket: Bucket,
+    version: int,
+    key: Path | str,
+    person: str,
+    reason: str,
+    now: datetime,
+    expiries: Expiries = EXPIRIES,
+) -> Approvals:
+    """Sign that a released version must never run again; as many approvers as release one make it so.
+
+    Args: as `approve`.
+
+    Raises:
+        GateRefused: the version is not released, or something else waits. Else as `approve`.
+    """
+    words = Words(person, reason, now)
+    state = read_state(bucket, trusted_root(key) if isinstance(key, Path) else None)
+    signer = approver(state.root, key)
+    targets = state.targets.signed
+    if version not in released(targets):
+        known = "revoked already" if version in acts.revoked(targets) else "not released"
+        raise GateRefused(f"version {version} is {known}; what waits for approval is dropped by `withdraw`")
+    proposed = acts.next_targets(targets, Act(REVOKE, version), now, expiries)
+    return standing(sign_proposed(bucket, state, signer, proposed, None, words, expiries), state.root)
+
+
+def without(channel: Channel, version: int, instead: int | None) -> Channel | None:
+    """A channel that does not name `version`: `instead` of it where the channel did; None: there is none.
+
+    A rollout of it ends, devices pinned to it follow the channel again, and nothing runs it in the shadow.
+    """
+    rollout = channel.rollout if channel.rollout is None or channel.rollout.version != version else None
+    pins = {device: pinned for device, pinned in channel.pins.items() if pinned != version}
+    shadow = None if channel.shadow == version else channel.shadow
+    number = instead if channel.version == version else channel.version
+    if number is None:
+        return None
+    return replace(channel, version=number, rollout=rollout, pins=pins, shadow=shadow)
+
+
+def channels_without(bucket: Bucket, before: State, version: int) -> dict[str, TargetFile | None]:
+    """New files for the channels that name `version`, written; None: the channel has nothing left to name.
+
+    Args:
+        before: the state in which the version is released still: it says what devices may go back to.
+    """
+    fallback = fallback_of(before.targets.signed, version)
+    instead = fallback if fallback in released(before.targets.signed) else None
+    changed: dict[str, TargetFile | None] = {}
+    for path, target in before.channels.signed.targets.items():
+        if channel_name(path) is None:
+            continue
+        channel = _read(bucket, target)
+        after = without(channel, version, instead)
+        if after != channel:
+            changed[path] = None if after is None else _write(bucket, after)
+            log.warning("channel %s: %s, for %d is revoked", channel.name, "empty" if after is None else after, version)
+    return changed
+
+
+def with_halt(timestamp: Document[Timestamp], version: int) -> Document[Timestamp]:
+    """A timestamp that halts `version` too; to be signed."""
+    signed = copy.deepcopy(timestamp.signed)
+    halted = halted_versions(signed.unrecognized_fields)
+    signed.unrecognized_fields.update(halting(halted | {version}))
+    return Document(signed, b"")
+
+
+def _read(bucket: Bucket, target: TargetFile) -> Channel:
+    try:
+        data = bucket.read(target_key(target))
+        target.verify_length_and_hashes(data)
+    except (FileNotFoundError, RepositoryError) as error:
+        raise UntrustedError(f"{target.path} is not the file that was signed: {error}") from error
+    return decode(data, Channel)
+
+
+def _write(bucket: Bucket, channel: Channel) -> TargetFile:
+    data = encode(channel)
+    target = TargetFile.from_data(channel_target(channel.name), data)
+    bucket.write(target_key(target), data)
+    return target
