@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 Numbers = NDArray[np.intp]
 
 SMALLEST, LARGEST = 6.5, 14.0  # px, the radii looked for: an octave and a bit, so that halving the image goes on
-_RADII = np.geomspace(SMALLEST, LARGEST, 12).astype(np.float32)
+_RADII = np.geomspace(SMALLEST, LARGEST, 7).astype(np.float32)
 _BLUR = 0.8  # px
 _SPREAD = 0.14  # of the radius: cells are no perfect circles
 _PADDING = 16  # px outside of the image where a centre may lie
@@ -40,7 +40,7 @@ class Edges:
     y: Floats
     dx: Floats
     dy: Floats
-    at: NDArray[np.int32]  # (H, W) number of the edge whose pixel this is, -1 where none is
+    numbers: NDArray[np.int32]  # (H, W) of the edge whose pixel this is, -1 where none is
 
 
 @dataclass(frozen=True)
@@ -108,18 +108,20 @@ def find_edges(dark: Floats, ignore: NDArray[np.uint8], least_slope: float) -> E
     slope = cv2.magnitude(across, down)
     candidates = (slope > least_slope) & (ignore == 0)
     candidates[[0, -1], :] = candidates[:, [0, -1]] = False
-    y, x = np.nonzero(candidates)
-    here = slope[y, x]
-    dx, dy = across[y, x] / here, down[y, x] / here
-    step_x, step_y = np.rint(dx).astype(int), np.rint(dy).astype(int)
-    inside, outside = slope[y + step_y, x + step_x], slope[y - step_y, x - step_x]
+    at, width = np.flatnonzero(candidates), slope.shape[1]
+    flat = slope.ravel()
+    here = flat[at]
+    dx, dy = across.ravel()[at] / here, down.ravel()[at] / here
+    step = np.rint(dy).astype(np.intp) * width + np.rint(dx).astype(np.intp)
+    inside, outside = flat[at + step], flat[at - step]
     top = (here >= inside) & (here > outside)
-    bend = np.maximum(2 * here - inside - outside, 1e-6)
-    part = np.clip(0.5 * (inside - outside) / bend, -0.5, 0.5) * np.hypot(step_x, step_y)
-    at = np.full(slope.shape, -1, np.int32)
-    at[y[top], x[top]] = np.arange(np.count_nonzero(top), dtype=np.int32)
-    x, y, dx, dy = (values[top].astype(np.float32) for values in (x + dx * part, y + dy * part, dx, dy))
-    return Edges(x, y, dx, dy, at)
+    at, here, inside, outside, dx, dy = (values[top] for values in (at, here, inside, outside, dx, dy))
+    bend = np.maximum(2 * here - inside - outside, np.float32(1e-6))
+    part = np.clip(0.5 * (inside - outside) / bend, -0.5, 0.5) * np.hypot(np.rint(dx), np.rint(dy))
+    y, x = (values.astype(np.float32) for values in np.divmod(at, width))
+    numbers = np.full(slope.shape, -1, np.int32)
+    numbers.ravel()[at] = np.arange(len(at), dtype=np.int32)
+    return Edges(x + dx * part, y + dy * part, dx, dy, numbers)
 
 
 def _candidates(edges: Edges, shape: tuple[int, ...]) -> tuple[Floats, Floats, Floats]:
@@ -155,14 +157,14 @@ def _votes(edges: Edges, radius: float, shape: tuple[int, ...], bin_px: int) -> 
 def _near(edges: Edges, x: Floats, y: Floats) -> tuple[Numbers, Numbers]:
     """Pairs of a candidate and an edge within _WINDOW of it, as (P,) each."""
     margin = _PADDING + _WINDOW + 1
-    padded = np.pad(edges.at, margin, constant_values=-1)
+    padded = np.pad(edges.numbers, margin, constant_values=-1)
     down, across = np.mgrid[-_WINDOW : _WINDOW + 1, -_WINDOW : _WINDOW + 1]
     inside = across**2 + down**2 <= _WINDOW**2
     offsets = down[inside] * padded.shape[1] + across[inside]
     middles = (np.rint(y).astype(np.intp) + margin) * padded.shape[1] + np.rint(x).astype(np.intp) + margin
-    numbers = padded.ravel()[middles[:, None] + offsets]
-    which, place = np.nonzero(numbers >= 0)
-    return which, numbers[which, place].astype(np.intp)
+    found = padded.ravel()[middles[:, None] + offsets]
+    which, place = np.nonzero(found >= 0)
+    return which, found[which, place].astype(np.intp)
 
 
 def _fit(

@@ -167,10 +167,7 @@ def _commonest(circles: Sequence[Circle]) -> _Commonest | None:
 
 def _film(image: Image, base: Image, stained: Stained) -> _Film | None:
     """None for a field that is evenly coloured but for nuclei."""
-    glass = base[stained.nearest == 0]
-    if not len(glass):
-        return None
-    background = np.median(glass, axis=0).astype(np.float32)
+    background = _median(base, stained.nearest == 0)
     near_nuclei = cv2.dilate(stained.nuclei, np.ones((7, 7), np.uint8))
     dark = _darkness(base, background)[near_nuclei == 0]
     contrast = _contrast(dark)
@@ -178,6 +175,13 @@ def _film(image: Image, base: Image, stained: Stained) -> _Film | None:
         return None
     grown = image.shape[0] * image.shape[1] / (base.shape[0] * base.shape[1])
     return _Film(image, stained, background, contrast, grown * float(np.count_nonzero(dark > contrast / 2)))
+
+
+def _median(image: Image, where: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Of each channel, over the pixels where it holds; by counting levels, since there are only 256."""
+    mask = where.astype(np.uint8)
+    sums = [np.cumsum(cv2.calcHist([image], [channel], mask, [256], [0, 256])) for channel in range(3)]
+    return np.array([np.searchsorted(each, each[-1] / 2) for each in sums], np.float32)
 
 
 def _circles(film: _Film, sides: Sequence[int]) -> list[Circle]:

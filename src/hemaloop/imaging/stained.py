@@ -20,7 +20,8 @@ _SAMPLES = 3000
 _PUREST = 98  # percentile of purpleness; what lies above counts again, since nuclei may be a hundredth of an image
 _PUREST_SHARE = 0.1
 _ROUNDS = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 15, 0.3)
-_UNITS, _ORIGIN = np.array([100 / 255, 1, 1], np.float32), np.array([0, 128, 128], np.float32)
+_LEVELS = np.arange(256, dtype=np.float32)[:, None]
+_DECODED = _LEVELS * np.array([100 / 255, 1, 1], np.float32) - np.array([0, 128, 128], np.float32)  # OpenCV's code
 _MORE_PURPLE = 20.0  # of nuclei than of the background, in a* - b*
 _MORE_THAN_NEXT = 8.0  # than the next purple cluster
 _DARKER = 10.0  # L* of nuclei below the background's
@@ -38,7 +39,7 @@ class Stained:
 def separate(image: Image) -> Stained:
     """Cluster the colours of an RGB uint8 (H, W, 3) image; the same image gives the same clusters."""
     coded: Image = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
-    lab = coded * _UNITS - _ORIGIN
+    lab: Lab = cv2.LUT(coded, _DECODED[None])
     centres = _ordered(_cluster(_samples(lab)))
     nearest = _nearest(lab, centres)
     nuclei = nearest == _CLUSTERS - 1 if _is_nuclear(centres) else np.zeros(nearest.shape, bool)
