@@ -42,8 +42,8 @@ def markdown(
     """The pictures are in it, as data: URIs: Prefect's page needs no way to the bucket to show them."""
     count = len(judgement.refused)
     lines = [f"# {count} of {len(measured)} uploads refused", ""]
-    lines += [f"**Suspect**: {_plain(line)}\n" for line in judgement.suspect]
-    lines += [f"To look at: {_plain(line)}\n" for line in judgement.warnings]
+    lines += [f"**Suspect**: {plain(line)}\n" for line in judgement.suspect]
+    lines += [f"To look at: {plain(line)}\n" for line in judgement.warnings]
     lines += [f"Data Docs: [uploads]({docs}/{judgement.docs}), [devices]({docs}/{judgement.docs_of_devices})", ""]
     if shown:
         lines += ["| picture | upload |", "|---|---|"]
@@ -59,7 +59,7 @@ def remove_pictures(before: datetime, naming: Sequence[str] = ()) -> int:
     with get_client(sync_client=True) as client:
         for artifact in _tables():
             data = str(artifact.data)
-            if (artifact.created and artifact.created < before) or any(_plain(key) in data for key in naming):
+            if (artifact.created and artifact.created < before) or any(plain(key) in data for key in naming):
                 client.delete_artifact(artifact.id)
                 removed += 1
     return removed
@@ -78,13 +78,13 @@ def _tables() -> list[Artifact]:
 def _row(found: Measured, judgement: Judgement, picture: bytes | None) -> str:
     refusal = judgement.refused[found.upload]
     shown = f"![]({_data_uri(picture)})" if picture else "no picture: it does not decode"
-    return f"| {shown} | **{refusal.reason}**<br>{_plain(refusal.note)}<br>{_plain(found.key)} |"
+    return f"| {shown} | **{refusal.reason}**<br>{plain(refusal.note)}<br>{plain(found.key)} |"
 
 
 def _data_uri(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that others wrote (keys, sidecars), so that no markup in it works: Prefect's page renders HTML too."""
     return re.sub(r"[^\w ./:=,-]", lambda found: f"&#{ord(found[0])};", " ".join(text.split()))

@@ -12,13 +12,16 @@ from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLi
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.schedules import Cron, Interval, Schedule
 
-from flows.wake import HOW_TO_START, WOKEN, trigger
+from flows import asking
+from flows.events import HOW_TO_START
+from flows.wake import WOKEN, trigger
 from hemaloop.config import EMBEDDED, Settings, bucket_url, check, read_section
 from hemaloop.embedded import BUCKET
 from hemaloop.errors import ConfigError
 
 POOL = "hemaloop"
 INGEST = "flows/ingest.py:ingest"
+RETRAIN = "flows/retrain.py:retrain"
 ROOT = Path(__file__).parent.parent
 
 
@@ -68,8 +71,13 @@ def deploy(params: Path, settings: Settings) -> dict[str, str]:
     plans = plan(read_section(params, "schedules", Schedules), read_section(params, "retrain", Retrain))
     for entrypoint, schedules in plans.items():
         # Two runs of one flow would only wait for each other: the next one finds what this one left.
-        _deploy(settings, entrypoint, "scheduled", ConcurrencyLimitStrategy.CANCEL_NEW, schedules=schedules)
+        triggers = [asking.trigger(bucket_url(settings))] if entrypoint == RETRAIN else []
+        _deploy(
+            settings, entrypoint, "scheduled", ConcurrencyLimitStrategy.CANCEL_NEW, schedules=schedules,
+            triggers=triggers,
+        )  # fmt: skip
     told = {entrypoint.split(":")[1]: "; ".join(map(_words, found)) for entrypoint, found in plans.items()}
+    told["retrain"] += "; and when the fleet is amiss"
     if bucket := notified_bucket(settings):
         # A wake-up that comes while a woken run is on waits for it: what it speaks of may have come too late for that.
         _deploy(settings, INGEST, WOKEN, ConcurrencyLimitStrategy.ENQUEUE, triggers=[trigger(bucket)])
@@ -108,7 +116,7 @@ def plan(schedules: Schedules, retrain: Retrain) -> dict[str, list[Schedule]]:
         INGEST: [_every(schedules.ingest_seconds)],
         "flows/reconcile.py:reconcile": [_every(schedules.reconcile_seconds)],
         "flows/purge.py:purge": [Cron(schedules.purge_cron)],
-        "flows/retrain.py:retrain": [
+        RETRAIN: [
             Cron(schedules.retrain_cron, parameters={"minimum_new_images": 1}, slug="nightly"),
             _every(schedules.retrain_check_seconds, parameters=enough, slug="enough-new-images"),
         ],

@@ -89,12 +89,12 @@ def _models(settings: "Settings") -> "Table":
 def _devices(settings: "Settings") -> "Table":
     from rich.table import Table
 
+    from hemaloop.ingest.fleet.table import fleet
     from hemaloop.ingest.ledger import Ledger
-    from hemaloop.ingest.reports import fleet
 
     table = Table(
-        "device", "last seen", "version", "self-test", "classified", "refused updates", title="Devices",
-        title_justify="left",
+        "device", "last seen", "version", "self-test", "classified", "refused updates",
+        title="Devices (more: `hemaloop fleet status`)", title_justify="left",
     )  # fmt: skip
     for device in fleet(Ledger(settings.ledger)):
         table.add_row(

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -28,21 +28,43 @@ def drift(sample: Sequence[float], reference: Sequence[float]) -> float:
 
 
 def imbalance(sample: Sequence[str], reference: Sequence[str]) -> float:
-    """How far the classes' shares of two samples are apart for sure, 0 to 1; NaN where there is nothing to compare.
+    """How far the classes' shares of two samples are apart for sure, 0 to 1; NaN where there is nothing to compare."""
+    return shares_apart(Counter(sample), Counter(reference), len(sample), len(reference))
+
+
+def shares_apart(
+    sample: Mapping[str, int], reference: Mapping[str, int], independent: float, independent_reference: float
+) -> float:
+    """How far two samples' shares, from counts, are apart for sure, 0 to 1; NaN where there is nothing to compare.
 
     The total variation distance (half the sum of the differences) less what chance alone exceeds once in a
     thousand: its mean is at most sqrt((classes - 1)(1/n + 1/m)) / 2, by Cauchy and Schwarz.
 
+    Args:
+        independent, independent_reference: n and m: how many independent draws the samples are worth; see `worth`.
+
     Source: McDiarmid 1989, "On the method of bounded differences".
     """
-    if not sample or not reference:
+    totals = sum(sample.values()), sum(reference.values())
+    if not all(totals):
         return math.nan
-    shares = [{name: count / len(each) for name, count in Counter(each).items()} for each in (sample, reference)]
-    classes = set(shares[0]) | set(shares[1])
-    apart = sum(abs(shares[0].get(name, 0.0) - shares[1].get(name, 0.0)) for name in classes) / 2
-    spread = 1 / len(sample) + 1 / len(reference)
+    classes = set(sample) | set(reference)
+    apart = sum(abs(sample.get(name, 0) / totals[0] - reference.get(name, 0) / totals[1]) for name in classes) / 2
+    spread = 1 / independent + 1 / independent_reference
     by_chance = math.sqrt((len(classes) - 1) * spread) / 2 + math.sqrt(-math.log(CHANCE) * spread / 2)
     return max(0.0, apart - by_chance)
+
+
+def worth(blocks: Iterable[int]) -> float:
+    """How many independent draws some images are worth that come in blocks, alike within: of a slide, say.
+
+    As many as the images where each is a block of its own, and one where all are one block. A mean over the images
+    changes by at most a block's share if the block is another one, which is all that McDiarmid's bound asks of it.
+
+    Source: Kish 1965, "Survey Sampling": the effective sample size, (sum n)^2 / (sum n^2).
+    """
+    sizes = [float(size) for size in blocks if size]
+    return sum(sizes) ** 2 / sum(size**2 for size in sizes) if sizes else 0.0
 
 
 def surely(count: int, of: int) -> float:

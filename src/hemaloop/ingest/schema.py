@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     DateTime,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -35,6 +36,12 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 metadata = MetaData()
+
+# Of all that a device reported: columns of `devices`.
+SUMS = (
+    "reports", "uploaded", "classified", "unreadable", "failures", "dropped", "refused_updates",
+    "frames", "sent", "sent_bytes", "every_bytes",
+)  # fmt: skip
 
 uploads = Table(
     "uploads",
@@ -146,6 +153,108 @@ reports = Table(
     Column("key", String, primary_key=True),
     Column("device", String, nullable=False, index=True),
     Column("body", Text, nullable=False),  # the report's JSON, as the device wrote it
+    Column("received_at", UtcTime, index=True),  # by the store's clock; none: not added up yet
+)
+
+# Reports that were not believed or not understood: not read again until they, or those who read them, change.
+refused_reports = Table(
+    "refused_reports",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("device", String, nullable=False, index=True),
+    Column("etag", String, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("reader", String, nullable=False),  # the version of hemaloop that refused it
+)
+
+# When a device's reports were last listed as a whole.
+report_looks = Table(
+    "report_looks",
+    metadata,
+    Column("bucket", String, primary_key=True),
+    Column("device", String, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+)
+
+# A row a device: what its newest report says, and the sums of all of them.
+devices = Table(
+    "devices",
+    metadata,
+    Column("device", String, primary_key=True),
+    Column("first_seen", UtcTime, nullable=False),  # by the store's clock, as is last_seen
+    Column("last_seen", UtcTime, nullable=False),
+    Column("newest", UtcTime, nullable=False),  # when the newest report was written, as far as its clock is believed
+    Column("newest_key", String, nullable=False),
+    Column("clock_ahead_s", Float, nullable=False),  # of the store's, when the newest report came
+    Column("agent", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("version", BigInteger),
+    Column("self_test", Text, nullable=False),
+    Column("probation", Text, nullable=False),
+    Column("latency_ms", Float),  # of the newest report that has one
+    *(Column(name, BigInteger, nullable=False) for name in SUMS),
+)
+
+# What devices count, an hour at a time. Kinds: fleet/sums.py.
+counts = Table(
+    "counts",
+    metadata,
+    Column("device", String, primary_key=True),
+    Column("version", BigInteger, primary_key=True),  # 0: the device had no model
+    Column("hour", UtcTime, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Index("counts_by_hour", "hour"),
+    Index("counts_by_version", "version", "hour"),
+)
+
+# What models answered, so that an answer can be followed to its upload and its model.
+answers = Table(
+    "answers",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("device", String, nullable=False),
+    Column("capture", String, nullable=False),  # the last part of its key, without suffix
+    Column("key", String, nullable=False, index=True),  # of the upload, where it was uploaded
+    Column("version", BigInteger, nullable=False),
+    Column("label", String, nullable=False),
+    Column("probability", Float, nullable=False),
+    Column("report", ForeignKey("reports.key"), nullable=False),
+    Index("answers_by_capture", "device", "capture"),
+)
+
+# Updates that devices did not trust, or that failed on them.
+refused_updates = Table(
+    "refused_updates",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("device", String, nullable=False, index=True),
+    Column("at", UtcTime, nullable=False, index=True),  # of the report, as far as its clock is believed
+    Column("version", BigInteger),
+    Column("reason", Text, nullable=False),
+)
+
+# What a model answered on its test images, and what those showed: what its answers in the field are compared with.
+model_references = Table(
+    "model_references",
+    metadata,
+    Column("version", BigInteger, primary_key=True),
+    Column("body", Text, nullable=False),  # JSON of fleet.shifts.Reference
+)
+
+# What was found amiss in the field, from when to when.
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("subject", String, nullable=False),  # device:<name> or version:<number>
+    Column("kind", String, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("opened_at", UtcTime, nullable=False),
+    Column("closed_at", UtcTime, index=True),
+    Column("told_at", UtcTime),  # when the retrain flow was asked for; none: not yet
 )
 
 # Rounds of ingest, as they were judged.

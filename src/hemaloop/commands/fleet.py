@@ -1,0 +1,122 @@
+"""hemaloop fleet: the devices in the field, what they answer, and what is amiss."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hemaloop.ingest.fleet.survey import Fleet, SurveyedDevice, SurveyedModel
+
+WRONG_CLOCK_S = 300.0  # a device's clock is told of from there on
+
+
+def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("fleet", help="the devices in the field, what they answer, and what is amiss")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="(default: %(default)s)")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    status_ = actions.add_parser("status", help="devices, models beside their test images, what is amiss")
+    status_.add_argument("--json", action="store_true", help="one JSON object")
+    status_.set_defaults(run=status)
+    actions.add_parser("collect", help="take in what devices have reported since").set_defaults(run=collect)
+
+
+def status(args: argparse.Namespace) -> int:
+    from datetime import UTC, datetime
+
+    from hemaloop.config import read_section, read_settings
+    from hemaloop.ingest.fleet.parameters import FleetParams
+    from hemaloop.ingest.fleet.survey import plain_fleet, survey
+    from hemaloop.ingest.ledger import Ledger
+
+    params = read_section(args.params, "fleet", FleetParams)
+    found = survey(Ledger(read_settings().ledger), params, datetime.now(UTC))
+    if args.json:
+        print(json.dumps(plain_fleet(found), ensure_ascii=False))
+    else:
+        _print(found)
+    return 0
+
+
+def collect(args: argparse.Namespace) -> int:
+    from datetime import UTC, datetime
+
+    from hemaloop.config import read_section, read_settings
+    from hemaloop.embedded import bucket_environment, open_bucket
+    from hemaloop.ingest.fleet.collecting import collect
+    from hemaloop.ingest.fleet.parameters import FleetParams
+    from hemaloop.ingest.ledger import Ledger
+
+    params, settings = read_section(args.params, "fleet", FleetParams), read_settings()
+    with bucket_environment(settings):
+        found = collect(Ledger(settings.ledger), open_bucket(settings), params, datetime.now(UTC))
+    print(f"{found.taken} new reports, {found.refused} refused")
+    return 0
+
+
+def _print(found: "Fleet") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console()
+    if not found.devices:
+        console.print("no device has reported yet, or nobody has collected: `hemaloop fleet collect`")
+        return
+    console.print(_devices_table(found.devices), _models_table(found.models, found.days))
+    for alarm in found.alarms:
+        told = "retraining asked for" if alarm.told_at else "retraining not asked for yet"
+        console.print(
+            f"[red]{escape(alarm.subject)}, {alarm.kind}[/] since {alarm.opened_at:%Y-%m-%d %H:%M} UTC: "
+            f"{escape(alarm.detail)} ({told})"
+        )
+
+
+def _devices_table(devices: "tuple[SurveyedDevice, ...]") -> "Table":
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(
+        "device", "last seen", "version", "self-test", "probation", "ms", "answered", "failures", "drift", "confidence",
+        "updates refused", "traffic saved", title="Devices", title_justify="left",
+    )  # fmt: skip
+    for each in devices:
+        device = each.device
+        seen = f"{device.last_seen:%Y-%m-%d %H:%M} UTC" + (" [red]silent[/]" if each.silent else "")
+        if abs(device.clock_ahead_s) > WRONG_CLOCK_S:
+            seen += f"\nits clock said {device.clock_ahead_s:+.0f} s"
+        if device.refused_reports:
+            seen += f"\n[red]{device.refused_reports} reports not believed[/]"
+        version = f"{device.version or 'none'}" + (f" ({escape(device.channel)})" if device.channel else "")
+        saved = "-" if device.traffic_saved is None else f"{device.traffic_saved:.0%}"
+        table.add_row(
+            device.device, seen, version, escape(device.self_test), escape(device.probation),
+            _number(device.latency_ms, 1), str(device.classified), str(device.failures), _number(each.shift.drift),
+            _number(each.shift.confidence), str(device.refused_updates), saved,
+        )  # fmt: skip
+    return table
+
+
+def _models_table(models: "tuple[SurveyedModel, ...]", days: int) -> "Table":
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(
+        "version", "devices", "images", "worth", "drift", "confidence", "below test images", "predicted",
+        title=f"Models, last {days} days, beside their test images", title_justify="left",
+    )  # fmt: skip
+    for model in models:
+        predicted = ", ".join(f"{label} {count}" for label, count in sorted(model.answers.predicted.items()))
+        table.add_row(
+            str(model.version), str(model.devices), str(model.shift.images), _number(model.shift.worth, 0),
+            _number(model.shift.drift), _number(model.shift.confidence), _number(model.shift.confidence_drop),
+            escape(predicted),
+        )  # fmt: skip
+    return table
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    import math
+
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
