@@ -5,28 +5,32 @@ and one that refuses an update still uploads.
 """
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import hemaloop
+from hemaloop.device import probation
 from hemaloop.device import update as updates
+from hemaloop.device.answering import Answering
 from hemaloop.device.camera import Camera, FolderCamera
 from hemaloop.device.home import Clock, DeviceSettings, Home
-from hemaloop.device.journal import CLASSIFIED, UNREADABLE, UPLOADED, Counts, Journal, UnsentReport
-from hemaloop.device.results import append_result
-from hemaloop.device.slots import Slots
+from hemaloop.device.journal import CLASSIFIED, FAILED, UNREADABLE, UPLOADED, Counts, Journal, UnsentReport
+from hemaloop.device.slots import Active, Slots
 from hemaloop.device.spool import Spool
 from hemaloop.device.transport import Transport
 from hemaloop.errors import DataError, HemaloopError, TransientError, UntrustedError
-from hemaloop.inference.classifier import Classifier
-from hemaloop.inference.lines import answer_line
 from hemaloop.protocol.documents import encode
 from hemaloop.protocol.keys import report_key, sidecar_key
 from hemaloop.protocol.report import Report
 
 log = logging.getLogger(__name__)
+
+REPORTED = "reported"  # the journal's note: when, and what the device was like
+REPORT_EVERY = timedelta(hours=1)  # at least
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Agent:
         self._slots = Slots(home.slots)
         self._problems: list[HemaloopError] = []
         self._update = "not looked for"
-        self._loaded: tuple[int, Classifier] | None = None
+        self._answering = Answering(home, settings, journal, clock)
 
     def run(self, every_seconds: float) -> None:
         """Round after round until `stopping` is set."""
@@ -109,7 +113,7 @@ class Agent:
             pass
         except HemaloopError as error:
             self._problem(error)
-        except OSError as error:
+        except (OSError, sqlite3.OperationalError) as error:  # a disk that is full, or read-only
             self._problem(TransientError(f"{type(error).__name__}: {error}"))
         return done
 
@@ -153,17 +157,10 @@ class Agent:
         waiting = self._spool.to_classify()
         if not waiting or self._slots.active() is None:
             return
-        version, classifier = self._classifier()
         for image in waiting:
-            if not self._is_classified(image.stem):
-                line = answer_line(image, classifier, str(version), self._settings.um_per_px)
-                append_result(self._home.results, self._clock(), image.stem, line)
-                if "error" in line:
-                    self._journal.count(UNREADABLE, image.stem)
-                else:
-                    self._journal.count(CLASSIFIED, image.stem, line["label"], line["latency_ms"])
-            self._spool.classified(image)
-            yield
+            if self._is_classified(image.stem) or self._answering.answer(image):
+                self._spool.classified(image)
+                yield
 
     def _report(self) -> Iterator[None]:
         """An old report that could not be sent goes first, as it was: sent twice, it is still one report."""
@@ -172,8 +169,24 @@ class Agent:
         for report in [old] if old else []:
             self._send(report)
             yield
-        self._send(self._journal.close_report(self._write_report))
-        yield
+        if self._report_is_due():
+            self._send(self._journal.close_report(self._write_report))
+            yield
+
+    def _report_is_due(self) -> bool:
+        """With news; else once an hour, so that the fleet knows of us. An idle round sends nothing."""
+        active = self._slots.active()
+        last = self._journal.noted(REPORTED)
+        if last is None or self._journal.has_news():
+            return True
+        at, _, state = last.partition(" ")
+        # The distance, not the order: a clock that was set back must not silence the device.
+        return state != self._state(active) or abs(self._clock() - datetime.fromisoformat(at)) >= REPORT_EVERY
+
+    def _state(self, active: Active | None) -> str:
+        """What a report is worth by itself."""
+        tested = self._journal.noted(updates.SELF_TEST)
+        return f"{active.version if active else None}, {tested}, {probation.text(active, self._journal)}"
 
     def _send(self, report: UnsentReport) -> None:
         self._transport.put(report.key, report.body)
@@ -192,7 +205,14 @@ class Agent:
             unreadable=counts.unreadable,
             latency_ms=counts.latency_ms,
             refused_updates=counts.refused,
+            channel=self._settings.channel,
+            probation=probation.text(active, self._journal),
+            failures=counts.failures,
+            confidence=counts.confidence,
+            answers=counts.answers,
+            shadow=counts.shadow,
         )
+        self._journal.note(REPORTED, f"{at.isoformat()} {self._state(active)}")
         return UnsentReport(report_key(report.device, at), encode(report))
 
     def _settle(self) -> None:
@@ -206,11 +226,4 @@ class Agent:
                 self._spool.classified(image)
 
     def _is_classified(self, capture: str) -> bool:
-        return any(self._journal.has_counted(kind, capture) for kind in (CLASSIFIED, UNREADABLE))
-
-    def _classifier(self) -> tuple[int, Classifier]:
-        """The active model, loaded once."""
-        model = self._slots.model()
-        if self._loaded is None or self._loaded[0] != model.version:
-            self._loaded = model.version, Classifier(model.content)
-        return self._loaded
+        return any(self._journal.has_counted(kind, capture) for kind in (CLASSIFIED, UNREADABLE, FAILED))

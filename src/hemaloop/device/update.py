@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from hemaloop.device import look, probation
 from hemaloop.device.home import Clock, DeviceSettings, Home
 from hemaloop.device.journal import Journal
+from hemaloop.device.look import Look
+from hemaloop.device.probation import Verdict
 from hemaloop.device.repository import SignedReleases
-from hemaloop.device.rules import Refuse, Stay, may_update
-from hemaloop.device.self_test import run_apart
-from hemaloop.device.slots import Slots
+from hemaloop.device.rules import Refuse, Running, Stay, Take, may_run_beside, may_update
+from hemaloop.device.self_test import SelfTest, run_apart
+from hemaloop.device.slots import Active, Slots
 from hemaloop.device.transport import Transport
 from hemaloop.errors import DataError, UntrustedError
 from hemaloop.protocol.bundle import Bundle, unpack
+from hemaloop.protocol.channel import wanted_version
 from hemaloop.protocol.report import RefusedUpdate
 
 log = logging.getLogger(__name__)
@@ -50,6 +54,26 @@ class NothingReleased:
 
 
 @dataclass(frozen=True)
+class Avoided:
+    """It is trusted, and not taken: it is halted, or failed here."""
+
+    version: int
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(frozen=True)
+class Returned:
+    version: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"back to release {self.version}: {self.reason}"
+
+
+@dataclass(frozen=True)
 class Refused:
     version: int | None  # None: the metadata itself was refused
     reason: str
@@ -58,55 +82,148 @@ class Refused:
         return f"update refused: {self.reason}"
 
 
-Outcome = Updated | UpToDate | NothingReleased | Refused
+Outcome = Updated | UpToDate | NothingReleased | Avoided | Returned | Refused
 
 
 def update(home: Home, settings: DeviceSettings, journal: Journal, transport: Transport, clock: Clock) -> Outcome:
     """Run what the channel wants, if it may be trusted and works here; else keep what works.
 
     Raises:
-        TransientError: the bucket cannot be reached; the next call continues the download.
+        TransientError: the bucket cannot be reached, or the disk is too full; the next call continues the download.
         ConfigError: the bucket refuses us.
     """
-    outcome = _update(home, settings, journal, transport, clock)
+    outcome = _Update(home, settings, journal, transport, clock).run()
     journal.note(LAST_UPDATE, f"{clock().isoformat(timespec='seconds')} {outcome}")
     return outcome
 
 
-def _update(home: Home, settings: DeviceSettings, journal: Journal, transport: Transport, clock: Clock) -> Outcome:
-    slots = Slots(home.slots)
-    wanted: int | None = None
-    try:
-        releases = SignedReleases(home, transport)
-        channel = releases.channel(settings.channel)
+class _Update:
+    """One look for an update, and what follows from it."""
+
+    def __init__(
+        self, home: Home, settings: DeviceSettings, journal: Journal, transport: Transport, clock: Clock
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._journal = journal
+        self._transport = transport
+        self._clock = clock
+        self._slots = Slots(home.slots)
+        self._asked: int | None = None  # the version in question, once the channel has named it
+
+    def run(self) -> Outcome:
+        running = self._slots.running()
+        known = self._known(running)
+        if known is not None:
+            return known
+        look.forget(self._journal)
+        try:
+            outcome, settled = self._follow(SignedReleases(self._home, self._transport, self._now()))
+        except (UntrustedError, DataError) as error:
+            log.error("update refused: %s", error)
+            self._journal.refuse(RefusedUpdate(self._clock(), self._asked, str(error)))
+            return Refused(self._asked, str(error))
+        if settled and isinstance(outcome, UpToDate | Avoided):
+            reason = outcome.reason if isinstance(outcome, Avoided) else ""
+            version = running.version if running else None
+            look.remember(self._journal, Look(self._clock(), self._settings.channel, version, outcome.version, reason))
+        return outcome
+
+    def _known(self, running: Running | None) -> Outcome | None:
+        """The last outcome, where it still holds: it costs one request of some hundred bytes."""
+        before = look.last(self._journal)
+        if before is None or running is None or not running.intact:
+            return None
+        if (before.channel, before.running) != (self._settings.channel, running.version):
+            return None
+        if not look.still_holds(before, self._home, self._transport, self._now()):
+            return None
+        return Avoided(before.wanted, before.reason) if before.reason else UpToDate(before.wanted)
+
+    def _now(self) -> datetime:
+        """A clock that lies before the making of what runs here, which is signed, is wrong: the later one counts."""
+        active, now = self._slots.active(), self._clock()
+        release = self._slots.release(active.slot) if active else None
+        return max(now, release.created_at) if release else now
+
+    def _follow(self, releases: SignedReleases) -> tuple[Outcome, bool]:
+        """What came of it, and whether nothing is left to do until the metadata change."""
+        halted = releases.halted()
+        running = self._slots.running()
+        back = self._leave(running.version, halted) if running is not None and running.version in halted else None
+        if back is not None:
+            return back, False
+        channel = releases.channel(self._settings.channel)
         if channel is None:
-            return NothingReleased(settings.channel)
-        wanted = channel.version
-        decision = may_update(slots.running(), wanted)
-        if isinstance(decision, Stay):
-            return UpToDate(wanted)
+            return NothingReleased(self._settings.channel), False
+        self._asked = wanted = wanted_version(channel, self._settings.id)
+        decision = may_update(running, wanted, halted)
         if isinstance(decision, Refuse):
             raise UntrustedError(decision.reason)
-        return _take(slots, releases.bundle(wanted), wanted, journal, clock())
-    except (UntrustedError, DataError) as error:
-        log.error("update refused: %s", error)
-        journal.refuse(RefusedUpdate(clock(), wanted, str(error)))
-        return Refused(wanted, str(error))
+        if isinstance(decision, Take):
+            return self._take(releases.bundle(wanted), wanted, channel.probation_images), False
+        settled = self._beside(releases, channel.shadow, halted)
+        outcome = UpToDate(wanted) if isinstance(decision, Stay) else Avoided(wanted, decision.reason)
+        return outcome, settled
 
+    def _leave(self, version: int, halted: frozenset[int]) -> Returned | None:
+        """Away from what is halted; a device that has nothing else goes on with it, for it must answer."""
+        why = f"release {version} is halted"
+        done = probation.go_back(self._slots, self._journal, self._clock(), why, failed=False, halted=halted)
+        active = self._slots.active()
+        return Returned(active.version, why) if done and active else None
 
-def _take(slots: Slots, path: Path, version: int, journal: Journal, at: datetime) -> Updated:
-    before = slots.active()
-    slot = slots.install(_read(path, version))
-    tested = run_apart(slot)
-    if tested.failure:
-        journal.note(SELF_TEST, f"failed: release {version}: {tested.failure}")
-        raise UntrustedError(f"release {version} failed its self-test: {tested.failure}")
-    slots.switch(version, at)
-    journal.note(SELF_TEST, "passed")
-    # Kept until now, so that a release that fails its test is not downloaded again each time.
-    path.unlink()
-    log.info("release %d runs in slot %s", version, slot.name)
-    return Updated(version, before.version if before else None, tested.latency_ms)
+    def _take(self, path: Path, version: int, images: int) -> Updated:
+        bundle = _read(path, version)
+        before = self._slots.active()
+        if before is not None and self._on_probation(before) and version > before.version:
+            # The idle slot holds what has proved itself: the newer one takes the place of the one that has not.
+            probation.go_back(self._slots, self._journal, self._clock(), f"release {version} is wanted", failed=False)
+        slot = self._slots.install(bundle)
+        tested = self._test(slot, version)
+        self._slots.switch(version, self._clock(), images)
+        self._journal.note(SELF_TEST, "passed")
+        # Kept until now, so that a release that fails its test is not downloaded again each time.
+        path.unlink()
+        log.info("release %d runs in slot %s", version, slot.name)
+        return Updated(version, before.version if before else None, tested.latency_ms)
+
+    def _test(self, slot: Path, version: int) -> SelfTest:
+        tested = run_apart(slot)
+        if tested.failure:
+            self._journal.note(SELF_TEST, f"failed: release {version}: {tested.failure}")
+            raise UntrustedError(f"release {version} failed its self-test: {tested.failure}")
+        return tested
+
+    def _beside(self, releases: SignedReleases, shadow: int | None, halted: frozenset[int]) -> bool:
+        """Let the shadow that the channel asks for answer beside the active model, or end it; False: later."""
+        active, running = self._slots.active(), self._slots.running()
+        if active is None or running is None:
+            return True
+        idle = self._slots.idle()
+        runs = idle[0].version if idle and idle[0].shadow else None
+        if shadow is None or not may_run_beside(running, shadow, halted):
+            self._slots.end_beside()
+            return True
+        if shadow == runs:
+            return True
+        if self._on_probation(active):
+            return False
+        self._asked = shadow
+        path = releases.bundle(shadow)
+        tested = run_apart(self._slots.install(_read(path, shadow)))
+        path.unlink()
+        if tested.failure:
+            failure = f"release {shadow} failed its self-test: {tested.failure}"
+            self._journal.refuse(RefusedUpdate(self._clock(), shadow, failure))
+            self._slots.avoid(shadow, failure)
+            return True
+        self._slots.run_beside(shadow)
+        log.info("release %d answers beside release %d", shadow, active.version)
+        return True
+
+    def _on_probation(self, active: Active) -> bool:
+        return probation.verdict(active, self._journal) in (Verdict.RUNNING, Verdict.FAILED)
 
 
 def _read(path: Path, version: int) -> Bundle:
