@@ -26,6 +26,7 @@ COMMANDS = (
     "features",
     "adapt",
     "approve",
+    "keys",
     "release",
     "deploy",
     "status",

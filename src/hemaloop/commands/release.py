@@ -1,4 +1,4 @@
-"""hemaloop release: the key ceremony, publishing, and how releases stand."""
+"""hemaloop release: publishing, and how releases stand."""
 
 import argparse
 from datetime import UTC, datetime
@@ -18,16 +18,6 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     actions.add_parser("status", help="signatures, expiries, channels, approvals").set_defaults(run=status)
     actions.add_parser("refresh", help="sign the online metadata anew").set_defaults(run=refresh)
     actions.add_parser("withdraw", help="drop a version that waits for approvals").set_defaults(run=withdraw)
-    ceremony = actions.add_parser("ceremony", help="make every key, once, and an empty repository of releases")
-    ceremony.add_argument("people", nargs="+", metavar="APPROVER", help="their names")
-    ceremony.add_argument("--threshold", type=int, required=True, metavar="N", help="approvers that a release needs")
-    ceremony.add_argument("--offline", type=Path, required=True, metavar="DIR", help="for the approvers' and root keys")
-    ceremony.set_defaults(run=hold_ceremony)
-    rotate = actions.add_parser("rotate", help="replace the server's keys, after a theft or in good time")
-    rotate.add_argument(
-        "keys", nargs="+", type=Path, metavar="KEY", help="root and approvers' keys, a threshold of each"
-    )
-    rotate.set_defaults(run=rotate_keys)
 
 
 def publish(args: argparse.Namespace) -> int:
@@ -69,6 +59,8 @@ def status(args: argparse.Namespace) -> int:
             f"version {waiting.version} waits: {len(waiting.people)} of {waiting.threshold} approvals"
             f" ({', '.join(waiting.people) or 'nobody'})"
         )
+    if found.halted:
+        console.print(f"[red]halted: {', '.join(map(str, found.halted))}; no device runs them[/]")
     for line in warnings(found, params.expiries):
         console.print(f"[yellow]{line}[/]")
     return 0
@@ -93,32 +85,6 @@ def withdraw(args: argparse.Namespace) -> int:
     with bucket_environment(settings):
         dropped = withdraw(open_bucket(settings), datetime.now(UTC))
     print("nothing was waiting" if dropped is None else f"version {dropped.version} waits no more")
-    return 0
-
-
-def hold_ceremony(args: argparse.Namespace) -> int:
-    from hemaloop.embedded import bucket_environment, open_bucket
-    from hemaloop.release.ceremony import hold_ceremony
-
-    settings, params = _settings(args)
-    with bucket_environment(settings):
-        hold_ceremony(
-            open_bucket(settings), args.offline, settings.keys, args.people, args.threshold, datetime.now(UTC),
-            params.expiries,
-        )  # fmt: skip
-    print(f"give each of {', '.join(args.people)} their two keys from {args.offline}, and root.json; keep none here")
-    print(f"the server's keys are in {settings.keys}; devices are set up with {args.offline / 'root.json'}")
-    return 0
-
-
-def rotate_keys(args: argparse.Namespace) -> int:
-    from hemaloop.embedded import bucket_environment, open_bucket
-    from hemaloop.release.rotation import rotate
-
-    settings, params = _settings(args)
-    with bucket_environment(settings):
-        done = rotate(open_bucket(settings), args.keys, settings.keys, datetime.now(UTC), expiries=params.expiries)
-    print(f"root {done.root}; check the channels, a thief may have moved them: {done.channels}")
     return 0
 
 

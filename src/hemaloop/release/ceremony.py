@@ -114,7 +114,7 @@ def _check(bucket: Bucket, offline: Path, online: Path, approvers: Sequence[str]
     if not 1 <= threshold <= len(approvers):
         raise ConfigError(f"threshold: wanted 1 to {len(approvers)}, the number of approvers, got {threshold}")
     if bucket.exists(metadata_key(Root.type, 1)):
-        raise ConfigError(f"bucket {bucket.url} has had its key ceremony; use `rotate` to replace keys")
+        raise ConfigError(f"bucket {bucket.url} has had its key ceremony; `hemaloop keys rotate` replaces keys")
     found = [path for folder in (offline, online) for path in sorted(folder.glob("*.pem"))]
     if found:
         raise ConfigError(f"{found[0]} is a key already: give the ceremony folders without keys")

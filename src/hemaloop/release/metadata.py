@@ -149,7 +149,7 @@ def _read(bucket: Bucket, key: str) -> bytes:
     try:
         return bucket.read(key)
     except FileNotFoundError as error:
-        raise ConfigError(f"bucket {bucket.url} has no {key}: hold a key ceremony first") from error
+        raise ConfigError(f"bucket {bucket.url} has no {key}: hold a ceremony, `hemaloop keys init`") from error
 
 
 def versions(bucket: Bucket, role: str) -> list[int]:

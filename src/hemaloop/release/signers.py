@@ -43,10 +43,7 @@ class OnlineKeys:
 
 def new_signer(owner: str) -> CryptoSigner:
     """A new key, its public half marked with whose it is."""
-    private = Ed25519PrivateKey.generate()
-    public = SSlibKey.from_crypto(private.public_key())
-    public.unrecognized_fields[_OWNER] = owner
-    return CryptoSigner(private, public)
+    return _owned(Ed25519PrivateKey.generate(), owner)
 
 
 def owner_of(key: Key) -> str:
@@ -71,8 +68,12 @@ def write_key(path: Path, signer: CryptoSigner, passphrase: bytes | None = None)
     write_atomically(path, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption), mode=0o600)
 
 
-def load_key(path: Path) -> CryptoSigner:
-    """Read a key file. Raises: ConfigError: it is not there, no key, or its passphrase is wrong or missing."""
+def load_key(path: Path, owner: str | None = None) -> CryptoSigner:
+    """Read a key file, and mark its public half with whose it is where `owner` says so.
+
+    Raises:
+        ConfigError: it is not there, no key, or its passphrase is wrong or missing.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -86,7 +87,13 @@ def load_key(path: Path) -> CryptoSigner:
         raise ConfigError(f"key {path}: no PEM key, or {PASSPHRASE} is not its passphrase ({error})") from error
     if not isinstance(private, Ed25519PrivateKey):
         raise ConfigError(f"key {path}: wanted an ed25519 key, got {type(private).__name__}")
-    return CryptoSigner(private)
+    return CryptoSigner(private) if owner is None else _owned(private, owner)
+
+
+def _owned(private: Ed25519PrivateKey, owner: str) -> CryptoSigner:
+    public = SSlibKey.from_crypto(private.public_key())
+    public.unrecognized_fields[_OWNER] = owner
+    return CryptoSigner(private, public)
 
 
 def is_encrypted(data: bytes) -> bool:
