@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hemaloop.device.camera import FolderCamera, Frame
+from hemaloop.device.cameras.folder import FolderCamera
+from hemaloop.device.cameras.frame import Frame
 from hemaloop.device.home import DeviceSettings
 from hemaloop.device.journal import CLASSIFIED, UPLOADED, Counts, Journal, UnsentReport
 from hemaloop.device.spool import Spool, capture_id
@@ -104,9 +105,10 @@ def test_an_image_that_is_in_the_bucket_makes_room_for_one_that_is_not(tmp_path:
     spool.add(frame("a"), SETTINGS)
     spool.uploaded(spool.to_upload()[0])
     spool.add(frame("b"), SETTINGS)
-    assert spool.usage().to_classify == 1
+    assert (spool.usage().to_upload, spool.usage().to_classify) == (1, 2)
     spool.add(frame("c"), SETTINGS)
-    assert (spool.usage().to_upload, spool.usage().to_classify) == (2, 0)
+    assert (spool.usage().to_upload, spool.usage().to_classify) == (2, 2)
+    assert capture_id(frame("a")) not in {each.capture for each in spool.waiting()}
     assert Spool(tmp_path, 12).usage() == spool.usage(), "a new process counts the same"
 
 
@@ -116,7 +118,9 @@ def test_what_a_kill_leaves_half_done_is_swept(tmp_path: Path) -> None:
     (tmp_path / "upload" / ".tmp-abc").write_bytes(b"half")
     (tmp_path / "upload" / "20261121T120000.000000Z-12345678.json").write_bytes(b"{}")
     spool.sweep()
-    assert {path.name for path in (tmp_path / "upload").iterdir()} == {f"{capture}.jpg", f"{capture}.json"}
+    assert {path.name for path in (tmp_path / "upload").iterdir()} == {
+        f"{capture}.{suffix}" for suffix in ("jpg", "json", "worth")
+    }
 
 
 def write(counts: Counts) -> UnsentReport:

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,12 +30,20 @@ class DeviceSettings:
     id: str
     bucket: str  # s3://NAME or file:///FOLDER
     channel: str
-    camera: str | None = None  # a folder that a camera writes images to
+    camera: str | None = None  # a folder that a camera writes images to, usb:DEVICE, or replay:FOLDER_OR_VIDEO
+    camera_size: str = "640x480"  # px; of a USB camera
+    camera_rate: float = 2.0  # frames a second; of a USB camera or a replayed set
+    camera_seconds: float = 30.0  # of each round; of these two as well
     slide: str | None = None
     patient: str | None = None
     stain: str | None = None
     um_per_px: float | None = None  # micrometres per pixel
     spool_bytes: int = 2**30  # images not yet uploaded or classified take no more than this
+    drop_when_full: bool | None = None  # give up images that wait for upload; None: where the camera does not keep them
+    min_focus: float = 3.0  # a frame with less is not sent; as hemaloop.imaging.measure has it; 0 sends all
+    min_new: float = 0.5  # the least share of a frame that no sent one of this slide shows; 0 sends all
+    budget_bytes: int | None = None  # that uploads may cost in an hour or a day
+    budget_per: str = "day"  # or "hour"
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.id):
@@ -45,7 +54,33 @@ class DeviceSettings:
             raise DataError(f"bucket {self.bucket!r}: wanted s3://NAME or file:///FOLDER")
         if self.spool_bytes < 1:
             raise DataError(f"spool_bytes {self.spool_bytes}: wanted a number of bytes above 0")
+        self._check_camera()
+        self._check_sending()
         self.sidecar("0" * 64, utc_now())  # what a sidecar refuses is refused here, before any image is taken
+
+    def size(self) -> tuple[int, int]:
+        """(width, height) px. Raises: DataError."""
+        match = re.fullmatch(r"(\d{2,5})x(\d{2,5})", self.camera_size)
+        if match is None:
+            raise DataError(f'camera_size {self.camera_size!r}: wanted WIDTHxHEIGHT in pixels, as "1600x1200"')
+        return int(match[1]), int(match[2])
+
+    def _check_camera(self) -> None:
+        self.size()
+        if not 0 < self.camera_rate <= 30:
+            raise DataError(f"camera_rate {self.camera_rate}: wanted frames a second, above 0, at most 30")
+        if not 0 < self.camera_seconds <= 300:
+            raise DataError(f"camera_seconds {self.camera_seconds}: wanted seconds of a round, above 0, at most 300")
+
+    def _check_sending(self) -> None:
+        if not 0 <= self.min_new <= 1:
+            raise DataError(f"min_new {self.min_new}: wanted a share, 0 to 1")
+        if self.min_focus < 0:
+            raise DataError(f"min_focus {self.min_focus}: wanted 0 or more")
+        if self.budget_bytes is not None and self.budget_bytes < 1:
+            raise DataError(f"budget_bytes {self.budget_bytes}: wanted a number of bytes above 0, or no such line")
+        if self.budget_per not in ("hour", "day"):
+            raise DataError(f'budget_per {self.budget_per!r}: wanted "hour" or "day"')
 
     def sidecar(self, sha256: str, captured_at: datetime) -> Sidecar:
         """What this device says of an image. It never says what the image shows: devices don't label."""
@@ -80,6 +115,11 @@ class Home:
     @property
     def spool(self) -> Path:
         return self.folder / "spool"
+
+    @property
+    def seen(self) -> Path:
+        """What the frames that were sent last look like."""
+        return self.folder / "seen"
 
     @property
     def results(self) -> Path:
