@@ -49,8 +49,14 @@ def released(targets: Targets) -> dict[int, TargetFile]:
 
 def read_channel(bucket: Bucket, state: State, name: str) -> int | None:
     """The version that a channel names now; None: there is no such channel. Raises: UntrustedError."""
+    channel = read_document(bucket, state, name)
+    return None if channel is None else channel.version
+
+
+def read_document(bucket: Bucket, state: State, name: str) -> Channel | None:
+    """All that a channel's file says; None: there is no such channel. Raises: UntrustedError."""
     target = state.channels.signed.targets.get(channel_target(name))
-    return None if target is None else read_version(bucket, target)
+    return None if target is None else _read(bucket, target)
 
 
 def read_channels(bucket: Bucket, state: State) -> dict[str, int]:
@@ -61,12 +67,16 @@ def read_channels(bucket: Bucket, state: State) -> dict[str, int]:
 
 def read_version(bucket: Bucket, target: TargetFile) -> int:
     """The version that a channel's file names. Raises: UntrustedError, DataError."""
+    return _read(bucket, target).version
+
+
+def _read(bucket: Bucket, target: TargetFile) -> Channel:
     try:
         data = bucket.read(target_key(target))
         target.verify_length_and_hashes(data)
     except (FileNotFoundError, RepositoryError) as error:
         raise UntrustedError(f"{target.path} is not the file that was signed: {error}") from error
-    return decode(data, Channel).version
+    return decode(data, Channel)
 
 
 def channel_name(path: str) -> str | None:
@@ -77,9 +87,14 @@ def channel_name(path: str) -> str | None:
 
 def write_channel(bucket: Bucket, name: str, version: int) -> TargetFile:
     """Put a channel's file in the bucket, where only its hash finds it; nothing names it yet."""
-    check_name(name)
-    data = encode(Channel(name, version))
-    target = TargetFile.from_data(channel_target(name), data)
+    return write_document(bucket, Channel(name, version))
+
+
+def write_document(bucket: Bucket, channel: Channel) -> TargetFile:
+    """The same for all that a channel can say."""
+    check_name(channel.name)
+    data = encode(channel)
+    target = TargetFile.from_data(channel_target(channel.name), data)
     bucket.write(target_key(target), data)
     return target
 
