@@ -10,21 +10,22 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import hemaloop
 from hemaloop.device import probation
 from hemaloop.device import update as updates
 from hemaloop.device.answering import Answering
-from hemaloop.device.camera import Camera, FolderCamera
+from hemaloop.device.budget import PERIODS, Budget
+from hemaloop.device.capturing import Capturing
 from hemaloop.device.home import Clock, DeviceSettings, Home
 from hemaloop.device.journal import CLASSIFIED, FAILED, UNREADABLE, UPLOADED, Counts, Journal, UnsentReport
 from hemaloop.device.slots import Active, Slots
 from hemaloop.device.spool import Spool
 from hemaloop.device.transport import Transport
-from hemaloop.errors import DataError, HemaloopError, TransientError, UntrustedError
+from hemaloop.device.uploading import upload
+from hemaloop.errors import HemaloopError, TransientError, UntrustedError
 from hemaloop.protocol.documents import encode
-from hemaloop.protocol.keys import report_key, sidecar_key
+from hemaloop.protocol.keys import report_key
 from hemaloop.protocol.report import Report
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ class Agent:
         self._clock = clock
         self._stopping = stopping
         self._spool = Spool(home.spool, settings.spool_bytes)
+        self._budget = Budget(journal, settings.budget_bytes, PERIODS[settings.budget_per], clock)
+        self._capturing = Capturing(home, settings, journal, self._spool, self._budget, clock)
         self._slots = Slots(home.slots)
         self._problems: list[HemaloopError] = []
         self._update = "not looked for"
@@ -122,29 +125,12 @@ class Agent:
         self._problems.append(error)
 
     def _capture(self) -> Iterator[None]:
-        self._spool.sweep()
-        if self._settings.camera is None:
-            return
-        camera: Camera = FolderCamera(Path(self._settings.camera), self._journal, self._clock)
-        for frame in camera.frames():
-            try:
-                self._spool.add(frame, self._settings)
-            except DataError as error:
-                self._problem(error)  # this frame's own fault; the next may fit
-                continue
-            camera.deliver(frame)
-            yield
+        return self._capturing.capture(self._problem)
 
     def _upload(self) -> Iterator[None]:
-        """The image first, then its sidecar, which marks the upload complete."""
-        for spooled in self._spool.to_upload():
-            if not self._journal.has_counted(UPLOADED, spooled.capture):
-                key = spooled.key()
-                self._transport.put(key, spooled.image.read_bytes())
-                self._transport.put(sidecar_key(key), spooled.sidecar.read_bytes())
-                self._journal.count(UPLOADED, spooled.capture)
-            self._spool.uploaded(spooled)
-            yield
+        """A live camera is not kept waiting for longer than it was looked at."""
+        seconds = self._settings.camera_seconds if self._capturing.is_live() else None
+        return upload(self._spool, self._journal, self._transport, self._budget, self._clock, seconds)
 
     def _look_for_update(self) -> Iterator[None]:
         outcome = updates.update(self._home, self._settings, self._journal, self._transport, self._clock)
@@ -211,6 +197,8 @@ class Agent:
             confidence=counts.confidence,
             answers=counts.answers,
             shadow=counts.shadow,
+            traffic=counts.traffic,
+            dropped=counts.dropped,
         )
         self._journal.note(REPORTED, f"{at.isoformat()} {self._state(active)}")
         return UnsentReport(report_key(report.device, at), encode(report))
