@@ -13,12 +13,16 @@ from tuf.api.metadata import Metadata, Root, TargetFile
 from hemaloop.errors import ConfigError, GateRefused, UntrustedError
 from hemaloop.protocol.documents import decode, encode
 from hemaloop.release import pending as proposals
-from hemaloop.release.approval import approve, pending, withdraw
+from hemaloop.release.approval import Approvals, approve, is_author, pending, withdraw
+from hemaloop.release.audit import read_log, verify_entries
 from hemaloop.release.ceremony import hold_ceremony
 from hemaloop.release.metadata import read_state, sign
+from hemaloop.release.parameters import Expiries
 from hemaloop.release.pending import Approval, Statement, payload_of, propose, sign_statement
 from hemaloop.release.publish import publish
+from hemaloop.release.records import read_record
 from hemaloop.release.signers import load_key, new_signer, write_key
+from hemaloop.storage import Bucket
 
 
 def test_the_same_key_twice_counts_once(site: Site) -> None:
@@ -216,3 +220,123 @@ def test_there_is_one_ceremony(folder_site: Site, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="wanted 1 to 3"):
         hold_ceremony(folder_site.bucket, tmp_path / "a", tmp_path / "b", PEOPLE, 4, now())
     assert not (tmp_path / "a").exists()
+
+
+def test_an_approval_that_something_else_overtook_is_signed_anew_over_what_holds_then(
+    folder_site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two approve different versions at the same moment; the one that is published first voids no signature unseen."""
+    site = folder_site
+    site.approve(2, ["anna"])
+    other = {o.key: site.bucket.read(o.key) for o in site.bucket.list(proposals.PENDING)}
+    withdraw(site.bucket, now())
+    site.approve(1, ["bob", "chloe"])
+    for key, data in other.items():
+        site.bucket.write(key, data)
+    publish(site.bucket, site.online, "stable", now())
+
+    state = read_state(site.bucket)
+    (lost,) = proposals.overtaken(site.bucket, state)
+    assert (lost.version, [a.statement.person for a in lost.approvals]) == (2, ["anna"])
+    assert pending(site.bucket, now()) is None  # anna signed targets without version 1: that counts for nothing now
+    with caplog.at_level(logging.WARNING):
+        assert site.approve(2, ["bob"]).people == ("bob",)
+    assert "to approve version 2, anna signed targets 2, which something else has taken since" in caplog.text
+    assert site.approve(2, ["anna"]).missing == 0
+    publish(site.bucket, site.online, "stable", now())
+    device = site.device()
+    assert (device.model(1), device.model(2)) == (bundle(1), bundle(2))
+
+
+def test_an_expired_approval_does_not_count_and_can_be_given_again(folder_site: Site) -> None:
+    site, early = folder_site, now() - timedelta(days=31)
+    approve(site.bucket, 1, bundle(1), site.approver("anna"), "anna", "ok", early)
+    assert approve(site.bucket, 1, bundle(1), site.approver("bob"), "bob", "ok", early + timedelta(days=2)).missing == 0
+
+    found = pending(site.bucket, now())
+    assert found is not None
+    assert (found.people, found.expired, found.missing) == (("bob",), ("anna",), 1)
+    with pytest.raises(GateRefused, match=r"1 of 2 approvals \(bob\); 1 missing; expired: anna"):
+        publish(site.bucket, site.online, "stable", now())
+    assert site.device().model(1) is None
+    assert pending(site.bucket, now(), Expiries(approval=40)).missing == 0  # type: ignore[union-attr]
+    assert pending(site.bucket, now() + timedelta(days=2)) is None  # both are too old: nothing waits any more
+
+    assert site.approve(1, ["anna"]).people == ("bob", "anna")
+    publish(site.bucket, site.online, "stable", now())
+    record = read_record(site.bucket, 1)
+    assert record is not None
+    assert record.people == ("bob", "anna")
+
+
+def test_an_expired_signature_is_not_published_beside_enough_others(folder_site: Site) -> None:
+    site, early = folder_site, now() - timedelta(days=31)
+    approve(site.bucket, 1, bundle(1), site.approver("anna"), "anna", "ok", early)
+    approve(site.bucket, 1, bundle(1), site.approver("bob"), "bob", "ok", early + timedelta(days=2))
+    site.approve(1, ["chloe"])
+
+    assert publish(site.bucket, site.online, "stable", now()).approved_by == ("bob", "chloe")
+    state = read_state(site.bucket)
+    assert len(Metadata.from_bytes(state.targets.data).signatures) == 2
+    record = read_record(site.bucket, 1)
+    assert record is not None
+    assert record.people == ("bob", "chloe")
+
+
+def test_an_approval_dated_ahead_does_not_count(folder_site: Site) -> None:
+    site = folder_site
+    site.approve(1, ["bob"])
+    approve(site.bucket, 1, bundle(1), site.approver("anna"), "anna", "ok", now() + timedelta(days=20))
+
+    with pytest.raises(GateRefused, match="1 of 2 approvals"):
+        publish(site.bucket, site.online, "stable", now())
+
+
+def test_the_author_is_not_the_only_approver(tmp_path: Path) -> None:
+    bucket = Bucket(f"file://{tmp_path}/bucket")
+    bucket.create()
+    hold_ceremony(bucket, tmp_path / "offline", tmp_path / "online", PEOPLE, 1, now())
+    author = "Anna Smith <Anna@lab.example>"
+
+    def sign(person: str, by: str = author) -> Approvals:
+        key = tmp_path / "offline" / f"approver-{person}.pem"
+        return approve(bucket, 1, bundle(1), key, "somebody else", "ok", now(), author=by)
+
+    found = sign("anna")
+    assert (found.missing, found.author_alone, found.author) == (1, True, author)
+    with pytest.raises(GateRefused, match=r"Anna Smith <Anna@lab\.example> made it, so somebody else must approve"):
+        publish(bucket, tmp_path / "online", "stable", now())
+    with pytest.raises(UntrustedError, match="names another author"):
+        sign("bob", "Bob <bob@lab.example>")
+    assert sign("bob").missing == 0
+    assert publish(bucket, tmp_path / "online", "stable", now()).version == 1
+
+
+@pytest.mark.parametrize(
+    ("owner", "author", "same"),
+    [
+        ("anna", "Anna Smith <anna@lab.example>", True),
+        ("anna.smith", "Anna Smith <a@lab.example>", True),
+        ("anna-smith", "A. <Anna_Smith@lab.example>", True),
+        ("anna", "Anna Smith <a.smith@lab.example>", False),
+        ("bob", "", False),
+        ("bob", "Anna <bobby@lab.example>", False),
+    ],
+)
+def test_authors_are_known_by_name_and_address(owner: str, author: str, same: bool) -> None:
+    assert is_author(owner, author) == same
+
+
+def test_every_approval_is_in_the_audit_log_signed_with_its_key(folder_site: Site) -> None:
+    site = folder_site
+    site.approve(1, ["anna", "bob"])
+    publish(site.bucket, site.online, "stable", now())
+
+    found = verify_entries(read_log(site.bucket), read_state(site.bucket).root.keys)
+
+    assert found.faults == ()
+    assert [(signed.entry.event, signed.entry.subject, signed.entry.by) for signed in found.entries] == [
+        ("approve", "version 1", "anna"),
+        ("approve", "version 1", "bob"),
+        ("publish", "version 1", "server"),
+    ]
