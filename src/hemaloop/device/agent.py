@@ -7,7 +7,8 @@ and one that refuses an update still uploads.
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,6 +18,7 @@ from hemaloop.device import update as updates
 from hemaloop.device.answering import Answering
 from hemaloop.device.budget import PERIODS, Budget
 from hemaloop.device.capturing import Capturing
+from hemaloop.device.disk import explain
 from hemaloop.device.home import Clock, DeviceSettings, Home
 from hemaloop.device.journal import CLASSIFIED, FAILED, UNREADABLE, UPLOADED, Counts, Journal, UnsentReport
 from hemaloop.device.slots import Active, Slots
@@ -31,6 +33,8 @@ from hemaloop.protocol.report import Report
 log = logging.getLogger(__name__)
 
 REPORTED = "reported"  # the journal's note: when, and what the device was like
+LAST_PROBLEM = "last_problem"  # the journal's note
+ALIVE_SECONDS = 30.0  # the watchdog hears of us at least as often while we wait
 REPORT_EVERY = timedelta(hours=1)  # at least
 
 
@@ -61,13 +65,16 @@ class Agent:
         transport: Transport,
         clock: Clock,
         stopping: threading.Event,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`tell`: what systemd is told; see hemaloop.device.systemd."""
         self._home = home
         self._settings = settings
         self._journal = journal
         self._transport = transport
         self._clock = clock
         self._stopping = stopping
+        self._tell = tell
         self._spool = Spool(home.spool, settings.spool_bytes)
         self._budget = Budget(journal, settings.budget_bytes, PERIODS[settings.budget_per], clock)
         self._capturing = Capturing(home, settings, journal, self._spool, self._budget, clock)
@@ -78,16 +85,22 @@ class Agent:
 
     def run(self, every_seconds: float) -> None:
         """Round after round until `stopping` is set."""
+        self._tell("READY=1")
         while not self._stopping.is_set():
             done = self.round()
-            log.info(
-                "captured %d, uploaded %d, classified %d; %s",
-                done.captured,
-                done.uploaded,
-                done.classified,
-                done.update,
-            )
-            self._stopping.wait(every_seconds)
+            said = f"captured {done.captured}, uploaded {done.uploaded}, classified {done.classified}; {done.update}"
+            log.info("%s", said)
+            self._tell(f"STATUS={said}")
+            self._wait(every_seconds)
+        self._tell("STOPPING=1")
+
+    def _wait(self, seconds: float) -> None:
+        """Alive all the while."""
+        for _ in range(int(seconds // ALIVE_SECONDS)):
+            self._tell("WATCHDOG=1")
+            if self._stopping.wait(ALIVE_SECONDS):
+                return
+        self._stopping.wait(seconds % ALIVE_SECONDS)
 
     def round(self) -> Round:
         """One round. What fails is in its problems; it has been logged."""
@@ -96,9 +109,9 @@ class Agent:
         try:
             with self._home.locked():
                 done = [self._run(step) for step in self._steps()]
-        except TransientError as error:
-            log.warning("%s", error)
-            return Round(0, 0, self._update, 0, 0, (error,))
+        except (TransientError, OSError) as error:
+            self._problem(explain(error, self._home.folder) if isinstance(error, OSError) else error)
+            return Round(0, 0, self._update, 0, 0, tuple(self._problems))
         captured, uploaded, _, classified, reported = done
         return Round(captured, uploaded, self._update, classified, reported, tuple(self._problems))
 
@@ -110,6 +123,7 @@ class Agent:
         done = 0
         try:
             while not self._stopping.is_set():
+                self._tell("WATCHDOG=1")
                 next(step)
                 done += 1
         except StopIteration:
@@ -117,12 +131,14 @@ class Agent:
         except HemaloopError as error:
             self._problem(error)
         except (OSError, sqlite3.OperationalError) as error:  # a disk that is full, or read-only
-            self._problem(TransientError(f"{type(error).__name__}: {error}"))
+            self._problem(explain(error, self._home.folder))
         return done
 
     def _problem(self, error: HemaloopError) -> None:
         log.warning("%s", error)
         self._problems.append(error)
+        with suppress(sqlite3.OperationalError):  # what the disk does not take has been logged
+            self._journal.note(LAST_PROBLEM, f"{self._clock().isoformat(timespec='seconds')} {error}")
 
     def _capture(self) -> Iterator[None]:
         return self._capturing.capture(self._problem)

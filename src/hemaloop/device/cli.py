@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hemaloop.errors import ConfigError, HemaloopError
+from hemaloop.errors import ConfigError, HemaloopError, TransientError
 
 if TYPE_CHECKING:
     from hemaloop.device.home import Home
@@ -31,6 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our lines has had enough; nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        from hemaloop.device.disk import explain
+
+        known = explain(error, args.home or Path(os.environ.get("HEMALOOP_DEVICE_HOME", ".")))
+        print(f"hemaloop-device: {known}", file=sys.stderr)
+        return known.exit_code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,7 +72,7 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bucket", required=True, help="s3://NAME or file:///FOLDER; S3's address and key: AWS_*")
     parser.add_argument("--root", required=True, type=Path, help="the TUF root.json to trust")
     parser.add_argument("--channel", required=True, help="the channel to follow")
-    parser.add_argument("--camera", type=Path, help="a folder that a camera writes images to")
+    parser.add_argument("--camera", help="a folder that a camera writes images to, usb:0, or replay:FOLDER_OR_VIDEO")
     parser.add_argument("--slide", help="pseudonym of the slide under the microscope")
     parser.add_argument("--patient", help="pseudonym of the patient")
     parser.add_argument("--stain", help="e.g. giemsa")
@@ -94,7 +100,7 @@ def _init(args: argparse.Namespace) -> int:
             id=args.id,
             bucket=args.bucket.rstrip("/"),
             channel=args.channel,
-            camera=str(args.camera.absolute()) if args.camera else None,
+            camera=_camera(args.camera),
             slide=args.slide,
             patient=args.patient,
             stain=args.stain,
@@ -110,6 +116,15 @@ def _init(args: argparse.Namespace) -> int:
     return 0
 
 
+def _camera(asked: str | None) -> str | None:
+    """With whole paths: the agent may run from elsewhere."""
+    if asked is None or asked.startswith("usb:"):
+        return asked
+    if asked.startswith("replay:"):
+        return f"replay:{Path(asked.removeprefix('replay:')).absolute()}"
+    return str(Path(asked).absolute())
+
+
 def _run(args: argparse.Namespace) -> int:
     import signal
     import threading
@@ -117,6 +132,7 @@ def _run(args: argparse.Namespace) -> int:
     from hemaloop.device.agent import Agent
     from hemaloop.device.home import utc_now
     from hemaloop.device.journal import Journal
+    from hemaloop.device.systemd import notify
     from hemaloop.device.transport import open_transport
 
     home = _home(args)
@@ -125,7 +141,7 @@ def _run(args: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with Journal(home.journal) as journal:
-        agent = Agent(home, settings, journal, open_transport(settings.bucket), utc_now, stopping)
+        agent = Agent(home, settings, journal, open_transport(settings.bucket), utc_now, stopping, notify)
         if not args.once:
             agent.run(args.every)
             return 0
@@ -175,14 +191,19 @@ def _classify(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
+    from hemaloop.device.home import utc_now
     from hemaloop.device.journal import Journal
     from hemaloop.device.status import read_status, text
     from hemaloop.protocol.documents import encode
 
     home = _home(args)
     settings = home.read_settings()
-    with Journal(home.journal) as journal:
-        status = read_status(home, settings, journal)
+    try:
+        journal = Journal(home.journal)
+    except TransientError:  # the disk is full or read-only: when, if not then, does one want to know
+        journal = Journal.as_it_lies(home.journal)
+    with journal:
+        status = read_status(home, settings, journal, utc_now())
     print(encode(status).decode() if args.json else text(status))
     return 0
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
+from urllib.parse import quote
 
+from hemaloop.device.disk import explain
 from hemaloop.protocol.report import CONFIDENCE_BINS, Answer, RefusedUpdate, ShadowRun, Traffic
 
 SCHEMA = """
@@ -76,11 +78,23 @@ class UnsentReport:
 
 class Journal:
     def __init__(self, path: Path) -> None:
+        """Raises: TransientError: the disk is full or read-only."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(SCHEMA)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(SCHEMA)
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            raise explain(error, path.parent) from error
+
+    @classmethod
+    def as_it_lies(cls, path: Path) -> "Journal":
+        """To be read alone, from a disk that nobody can write to."""
+        journal = cls.__new__(cls)
+        journal._db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
+        return journal
 
     def __enter__(self) -> "Journal":
         return self
