@@ -11,7 +11,9 @@ import numpy as np
 from tiny_model import CLASSES, SIZE_PX, tiny_tflite
 from tuf.api.metadata import TargetFile
 
-from hemaloop.device.home import DeviceSettings, Home, set_up, utc_now
+from hemaloop.device import probation
+from hemaloop.device.answering import Answering
+from hemaloop.device.home import Clock, DeviceSettings, Home, set_up, utc_now
 from hemaloop.device.journal import Journal
 from hemaloop.device.slots import Slots
 from hemaloop.device.transport import open_transport
@@ -19,7 +21,8 @@ from hemaloop.device.update import Outcome, update
 from hemaloop.inference.classifier import Classifier
 from hemaloop.inference.metadata import ModelMetadata, attach
 from hemaloop.protocol.bundle import Bundle, GoldenImage, Release, pack
-from hemaloop.protocol.channel import model_target
+from hemaloop.protocol.channel import Channel, channel_target, model_target
+from hemaloop.protocol.documents import encode
 from hemaloop.release import pending
 from hemaloop.release.approval import approve
 from hemaloop.release.ceremony import hold_ceremony
@@ -40,6 +43,19 @@ def image(label: str, seed: int = 0, side_px: int = 64) -> bytes:
     noise = np.random.default_rng(seed).integers(-40, 40, (side_px, side_px, 3))
     pixels = np.clip(np.array(COLOURS[label]) + noise, 0, 255).astype(np.uint8)
     return bytes(cv2.imencode(".png", pixels[..., ::-1])[1])
+
+
+def build_blind(version: int) -> Bundle:
+    """A bundle that passes its self-test, for its golden images are dark; to a bright one its model has no answer."""
+    model = attach(tiny_tflite(gain=1e37), ModelMetadata(CLASSES, SIZE_PX))
+    golden, images = [], {}
+    for label in CLASSES:
+        pixels = np.full((64, 64, 3), [colour // 10 for colour in COLOURS[label]], np.uint8)
+        images[f"{label}.png"] = bytes(cv2.imencode(".png", pixels[..., ::-1])[1])
+        answer = Classifier(model).classify(images[f"{label}.png"])
+        assert answer.label == label
+        golden.append(GoldenImage(f"{label}.png", label, tuple(answer.probabilities.values())))
+    return Bundle(Release(version, "0" * 40, utc_now(), tuple(golden), 0.02, 1000.0), model, images)
 
 
 def build(version: int, fallback: int | None = None, latency_budget_ms: float = 1000.0) -> Bundle:
@@ -73,6 +89,13 @@ class Cloud:
     def release(self, bundle: Bundle) -> None:
         self.approve(bundle)
         publish(self.bucket, self.online, "stable", utc_now())
+
+    def say(self, channel: Channel) -> None:
+        """Write a channel, as a rollout does."""
+        data = encode(channel)
+        target = TargetFile.from_data(channel_target(channel.name), data)
+        self.bucket.write(target_key(target), data)
+        self._advance(lambda state: state, {target.path: target})
 
     def thief_moves_the_channel(self, version: int) -> None:
         self._advance(lambda state: state, {"channels/stable.json": write_channel(self.bucket, "stable", version)})
@@ -129,8 +152,24 @@ class Pi:
     def slots(self) -> Slots:
         return Slots(self.home.slots)
 
-    def update(self) -> Outcome:
-        return update(self.home, self.settings, self.journal, open_transport(self.settings.bucket), utc_now)
+    def update(self, clock: Clock = utc_now) -> Outcome:
+        return update(self.home, self.settings, self.journal, open_transport(self.settings.bucket), clock)
+
+    def look(self, *labels: str) -> list[bool]:
+        """Classify an image of each label, as the agent does after a start; whether each is done with."""
+        folder = self.home.folder / "looked-at"
+        folder.mkdir(exist_ok=True)
+        answering = Answering(self.home, self.settings, self.journal, utc_now)
+        done = []
+        for label in labels:
+            path = folder / f"20261121-{len(list(folder.iterdir()))}.png"
+            path.write_bytes(image(label) if label in COLOURS else b"no image")
+            done.append(answering.answer(path))
+        return done
+
+    @property
+    def probation(self) -> str:
+        return probation.text(self.slots.active(), self.journal)
 
     def answers(self, label: str) -> bool:
         """Whether the model that runs knows this cell."""

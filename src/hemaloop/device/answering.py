@@ -63,6 +63,11 @@ class Answering:
         Raises:
             DataError: the model's file is damaged, and there is none to go back to.
         """
+        done = self._attempt(image)
+        self._leave_what_failed()
+        return done
+
+    def _attempt(self, image: Path) -> bool:
         died = self._journal.deaths(ACTIVE, image.stem)
         if died:
             self._on_probation(self._must_be_active(), f"the process ended while it answered {image.stem}")
@@ -92,15 +97,18 @@ class Answering:
 
     def _ready(self) -> Active:
         """What is to answer now, loaded; the model before, where this one failed its probation or is damaged."""
-        active = self._must_be_active()
-        if probation.verdict(active, self._journal) is Verdict.FAILED:
-            self._go_back(active, probation.trial_of(active, self._journal).why, failed=True)
+        self._leave_what_failed()
         try:
             return self._load()
         except DataError as error:
             if not self._go_back(self._must_be_active(), str(error), failed=False):
                 raise
             return self._load()
+
+    def _leave_what_failed(self) -> None:
+        active = self._must_be_active()
+        if probation.verdict(active, self._journal) is Verdict.FAILED:
+            self._go_back(active, probation.trial_of(active, self._journal).why, failed=True)
 
     def _load(self) -> Active:
         active = self._must_be_active()
