@@ -30,6 +30,8 @@ COMMANDS = (
     "release",
     "deploy",
     "status",
+    "fleet",
+    "trace",
 )
 
 EPILOG = """\

@@ -15,34 +15,30 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def run(args: argparse.Namespace) -> int:
     from hemaloop.config import read_settings
-    from hemaloop.errors import DataError
     from hemaloop.ingest.ledger import Ledger
+    from tasks.tracing import find_upload
 
-    traces = Ledger(read_settings().ledger).history(args.key)
-    if not traces:
-        raise DataError(
-            f"{args.key}: the ledger has never seen it: look at the key, and whether `hemaloop ingest` has run since"
-        )
-    for trace in traces:
-        print("\n".join(_lines(trace)))
+    for trace in find_upload(Ledger(read_settings().ledger), args.key):
+        print("\n".join(lines(trace)))
     return 0
 
 
-def _lines(trace: "Trace") -> list[str]:
+def lines(trace: "Trace") -> list[str]:
+    """What happened to an upload; `hemaloop trace` says it too."""
     upload = trace.upload
-    lines = [f"{upload.key}  ({upload.size} bytes, ETag {upload.etag})"]
+    told = [f"{upload.key}  ({upload.size} bytes, ETag {upload.etag})"]
     for change in trace.changes:
-        lines.append(f"  {change.at:%Y-%m-%d %H:%M:%S}  {change.state:<12} {change.note}  [{change.actor}]")
+        told.append(f"  {change.at:%Y-%m-%d %H:%M:%S}  {change.state:<12} {change.note}  [{change.actor}]")
     if upload.sidecar is not None:
         said = upload.sidecar
         whose = f"slide {said.slide}, patient {said.patient}"
-        lines.append(f"  device {said.device}, {whose}, label {said.label}, by {said.labelled_by}")
+        told.append(f"  device {said.device}, {whose}, label {said.label}, by {said.labelled_by}")
     if upload.original is not None:
-        lines.append(f"  the same as {upload.original}")
+        told.append(f"  the same as {upload.original}")
     if upload.stored_key is not None:
-        lines.append(f"  versioned from its copy without private metadata, {upload.stored_key}")
+        told.append(f"  versioned from its copy without private metadata, {upload.stored_key}")
     if upload.quarantine_key is not None:
-        lines.append(f"  kept in {upload.quarantine_key}")
+        told.append(f"  kept in {upload.quarantine_key}")
     if upload.batch is not None:
-        lines.append(f"  batch {upload.batch}, dataset revision {upload.revision or 'not yet'}")
-    return lines
+        told.append(f"  batch {upload.batch}, dataset revision {upload.revision or 'not yet'}")
+    return told
