@@ -14,7 +14,7 @@ from hemaloop.protocol.documents import decode
 from hemaloop.protocol.halts import halted_versions
 from hemaloop.release import audit
 from hemaloop.release.metadata import read_root, read_timestamp
-from hemaloop.release.publish import publish
+from hemaloop.release.publish import move_channel, publish
 from hemaloop.release.rollout.bounds import Share
 from hemaloop.release.rollout.parameters import Phase
 from hemaloop.release.rollout.rule import Action, Evidence, Mode
@@ -80,6 +80,39 @@ def test_reports_bring_a_version_to_some_devices_then_to_all(folder_site: Site, 
     assert told == [("start", "anna", 25.0), ("advance", "server", 100.0), ("finish", "server", 100.0)]
     logged = [stored for stored in audit.read_log(folder_site.bucket) if b'"rollout"' in stored.data]
     assert len(logged) == 3
+
+
+@pytest.mark.parametrize("dies_at", [2, 4, 7])
+def test_a_release_waits_for_its_rollout_even_if_its_publisher_was_killed(
+    folder_site: Site, moving: Rollouts, dies_at: int
+) -> None:
+    site = folder_site
+    site.approve(4, ["anna", "bob"], bundle(4, 1))
+    with pytest.raises(CutError):
+        publish(DyingBucket(site.bucket, dies_at, True), site.online, "stable", now(), staged=True)
+    moving.begin(FLEET, now())
+    assert channel(site).version == 1
+    published = publish(site.bucket, site.online, "stable", now(), staged=True)
+    assert (published.version, published.waiting) in ((1, 4), (1, None))
+
+    begun = moving.begin(FLEET, now())
+    assert begun.waiting is None
+    assert [(step.version, step.action, step.by) for step in begun.steps] == [(4, "start", "server")]
+    assert set() < with_version(channel(site), 4) < set(FLEET)
+    with pytest.raises(GateRefused, match="a rollout is on its way"):
+        move_channel(site.bucket, site.online, "stable", 4, now())
+
+
+def test_a_newer_release_waits_until_the_rollout_before_it_is_over(folder_site: Site, moving: Rollouts) -> None:
+    moving.start(2, FLEET, "anna", "on", now())
+    folder_site.approve(4, ["anna", "bob"], bundle(4, 1))
+    publish(folder_site.bucket, folder_site.online, "stable", now(), staged=True)
+    assert moving.begin(FLEET, now()).waiting == 4
+    assert look(moving, BAD) is Action.TURN_BACK
+    begun = moving.begin(FLEET, now()).state
+    assert begun is not None
+    assert (begun.version, begun.before, begun.mode) == (4, 1, Mode.RUNNING)
+    assert halted(folder_site.bucket) == {2}
 
 
 def test_what_fails_is_turned_back_and_halted_everywhere(folder_site: Site, moving: Rollouts) -> None:

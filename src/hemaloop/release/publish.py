@@ -9,17 +9,26 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import TargetFile, Targets
 
 from hemaloop.errors import GateRefused, UntrustedError
-from hemaloop.protocol.channel import channel_target, model_target
+from hemaloop.protocol.channel import Channel, channel_target, model_target
 from hemaloop.release import audit, pending
 from hemaloop.release.acts import REVOKE
 from hemaloop.release.approval import standing
-from hemaloop.release.channels import check_name, fallback_of, may_move, read_channel, released, write_channel
+from hemaloop.release.channels import (
+    check_name,
+    fallback_of,
+    may_move,
+    read_channel,
+    read_document,
+    released,
+    write_document,
+)
 from hemaloop.release.metadata import Document, State, read_state, target_key, verified
 from hemaloop.release.online import advance, next_channels, next_timestamp, write_state
 from hemaloop.release.parameters import EXPIRIES, Expiries
 from hemaloop.release.pending import Proposal
 from hemaloop.release.records import keep_record, read_record
 from hemaloop.release.revocation import channels_without, with_halt
+from hemaloop.release.rollout.course import await_rollout, read_course
 from hemaloop.release.rotation import rotate
 from hemaloop.release.signers import load_online, one_writer
 from hemaloop.release.status import Status, status
@@ -37,6 +46,7 @@ class Published:
     version: int
     approved_by: tuple[str, ...]
     channel: str
+    waiting: int | None = None  # a released version whose rollout to the channel begins with the next look at it
 
 
 @dataclass(frozen=True)
@@ -48,11 +58,16 @@ class Refreshed:
     channels: int
 
 
-def publish(bucket: Bucket, online: Path, channel: str, now: datetime, expiries: Expiries = EXPIRIES) -> Published:
+def publish(
+    bucket: Bucket, online: Path, channel: str, now: datetime, expiries: Expiries = EXPIRIES, staged: bool = False
+) -> Published:
     """Release the version that enough approvers signed, and move `channel` to it; or revoke the one that they revoke.
 
     Killed anywhere, it does the rest when it is called again. With nothing waiting it changes
     nothing, and returns what `channel` names.
+
+    Args:
+        staged: a channel that names a version already is not moved; the new one waits for its rollout.
 
     Raises:
         GateRefused: too few have signed, or nothing was ever approved for `channel`.
@@ -64,7 +79,7 @@ def publish(bucket: Bucket, online: Path, channel: str, now: datetime, expiries:
         _finish(bucket, state)
         proposal = pending.waiting(bucket, state, now, expiries)
         if proposal is None:
-            return _unchanged(bucket, state, channel)
+            return _unchanged(bucket, state, channel, now)
         targets = _approved(state, proposal)
         keys = load_online(online, state.root, targets.signed)
         changed = replace(state, targets=targets)
@@ -73,15 +88,20 @@ def publish(bucket: Bucket, online: Path, channel: str, now: datetime, expiries:
             changed = replace(changed, timestamp=with_halt(state.timestamp, proposal.version))
         else:
             _upload(bucket, proposal)
-            files = _moved(bucket, changed, channel, proposal.version)
-        changed = replace(changed, channels=next_channels(state, keys, files, now, expiries))
+            if staged and read_channel(bucket, state, channel) is not None:
+                await_rollout(bucket, state, keys, channel, proposal.version, now)
+                files = {}
+            else:
+                files = _moved(bucket, changed, channel, proposal.version, now)
+        if files:
+            changed = replace(changed, channels=next_channels(state, keys, files, now, expiries))
         _tell(bucket, proposal, channel, now)
         state = advance(bucket, state, changed, keys, now, expiries)
         _finish(bucket, state)
     people = standing(proposal, state.root).people
     log.info("published: %s, signed by %s", proposal.act, ", ".join(people))
-    if proposal.act.kind == REVOKE:
-        return _unchanged(bucket, state, channel)
+    if proposal.act.kind == REVOKE or not files:
+        return _unchanged(bucket, state, channel, now)
     return Published(proposal.version, people, channel)
 
 
@@ -98,7 +118,7 @@ def move_channel(
         state = read_state(bucket)
         if read_channel(bucket, state, channel) != version:
             keys = load_online(online, state.root, state.targets.signed)
-            files = _moved(bucket, state, channel, version)
+            files = _moved(bucket, state, channel, version, now)
             changed = replace(state, channels=next_channels(state, keys, files, now, expiries))
             audit.append(bucket, "channel", f"channel {channel}", "server", f"to version {version}", now)
             state = advance(bucket, state, changed, keys, now, expiries)
@@ -151,15 +171,19 @@ def _upload(bucket: Bucket, proposal: Proposal) -> None:
     bucket.write(target_key(target), data)
 
 
-def _moved(bucket: Bucket, state: State, channel: str, version: int) -> dict[str, TargetFile | None]:
-    current = read_channel(bucket, state, channel)
+def _moved(bucket: Bucket, state: State, channel: str, version: int, now: datetime) -> dict[str, TargetFile | None]:
+    current = read_document(bucket, state, channel)
     if version not in released(state.targets.signed):
         raise GateRefused(f"channel {channel}: version {version} is not released: too few approved it")
-    fallback = fallback_of(state.targets.signed, current)
-    if not may_move(current, version, fallback):
+    if read_course(bucket, state, channel, now).live:
+        raise GateRefused(f"channel {channel}: a rollout is on its way: end it first with `hemaloop rollout turn-back`")
+    number = None if current is None else current.version
+    fallback = fallback_of(state.targets.signed, number)
+    if not may_move(number, version, fallback):
         back = f"back to {fallback}" if fallback is not None else "not back: its release names no fallback"
-        raise GateRefused(f"channel {channel} may go forwards from version {current}, or {back}; not to {version}")
-    return {channel_target(channel): write_channel(bucket, channel, version)}
+        raise GateRefused(f"channel {channel} may go forwards from version {number}, or {back}; not to {version}")
+    moved = replace(current or Channel(channel, version), version=version, rollout=None, shadow=None)
+    return {channel_target(channel): write_document(bucket, moved)}
 
 
 def _finish(bucket: Bucket, state: State) -> None:
@@ -169,11 +193,11 @@ def _finish(bucket: Bucket, state: State) -> None:
         pending.discard(bucket, [proposal.folder])
 
 
-def _unchanged(bucket: Bucket, state: State, channel: str) -> Published:
+def _unchanged(bucket: Bucket, state: State, channel: str, now: datetime) -> Published:
     version = read_channel(bucket, state, channel)
     if version is None:
         raise GateRefused(f"nothing waits to be released, and channel {channel} is empty: `hemaloop approve VERSION`")
-    return Published(version, _people(bucket, version), channel)
+    return Published(version, _people(bucket, version), channel, read_course(bucket, state, channel, now).waiting)
 
 
 def _people(bucket: Bucket, version: int) -> tuple[str, ...]:

@@ -87,6 +87,15 @@ def write_course(bucket: Bucket, course: Course, keys: OnlineKeys) -> None:
     bucket.write(f"{ROLLOUTS}{course.channel}.json", encode(signed))
 
 
+def await_rollout(
+    bucket: Bucket, repository: Repository, keys: OnlineKeys, channel: str, version: int, now: datetime
+) -> None:
+    """A version that is about to be released gets its rollout as soon as nothing is in its way."""
+    course = read_course(bucket, repository, channel, now)
+    if course.waiting != version:
+        write_course(bucket, replace(course, waiting=version), keys)
+
+
 def channel_of(course: Course, known: Channel, shadow: bool) -> Channel:
     """What the channel's file must say; the version that it names changes at the end alone, pins never."""
     state = course.state

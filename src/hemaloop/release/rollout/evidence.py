@@ -24,6 +24,11 @@ class Sums:
     labels: Counter[str] = field(default_factory=Counter)
     latency_ms: float | None = None  # of the newest report that has one
 
+    @property
+    def attempts(self) -> tuple[int, int]:
+        """Images without an answer, and all."""
+        return self.errors, self.answered + self.errors
+
     def add(self, report: Report) -> None:
         self.answered += sum(report.classified.values())
         self.errors += report.failures
@@ -40,10 +45,17 @@ class Heard:
     reports: int = 0  # since the rollout set out
     tried: bool = False  # took the version, or failed to
     failed: bool = False
-    shadowed: int = 0  # images that the version ran on beside the one before
-    agreed: int = 0
+    shadowed: int = 0  # images that the version answered beside the one before
+    agreed: int = 0  # of them, with the same label
+    shadow_errors: int = 0  # images that it did not answer there
     first: datetime | None = None
     last: datetime | None = None
+
+    @property
+    def errors(self) -> tuple[int, int]:
+        """Images that the version on its way left without an answer, and all that it was asked about."""
+        errors, images = self.now.attempts
+        return errors + self.shadow_errors, images + self.shadow_errors + self.shadowed
 
     def add(self, report: Report, state: State) -> None:
         """Reports in any order; the newest latency is that of the last one added."""
@@ -57,8 +69,9 @@ class Heard:
         if report.model_version == state.version:
             self.now.add(report)
         if report.shadow is not None and report.shadow.version == state.version:
-            self.shadowed += report.shadow.images
+            self.shadowed += report.shadow.images - report.shadow.failed
             self.agreed += report.shadow.agreed
+            self.shadow_errors += report.shadow.failed
         failed = _has_failed(report, state.version)
         self.failed |= failed
         self.tried |= failed or report.model_version == state.version
@@ -87,8 +100,8 @@ def weigh(
         devices=len(taken),
         images=sum(said.now.answered for said in taken),
         failed=Share(sum(said.failed for said in known.values()), sum(said.tried for said in known.values())),
-        errors=_errors((said.now for said in taken), cap),
-        errors_before=_errors((said.before for said in known.values()), cap),
+        errors=_weighed((said.errors for said in known.values()), cap),
+        errors_before=_weighed((said.before.attempts for said in known.values()), cap),
         slow=Share(sum(_is_slow(said, params.limits.latency_ratio) for said in timed), len(timed)),
         labels=_labels((said.now for said in taken), cap),
         labels_before=_labels((said.before for said in taken), cap),
@@ -112,10 +125,18 @@ def choose_salt(version: int, devices: Collection[str], percent: float, wanted: 
 
 
 def _has_failed(report: Report, version: int) -> bool:
-    """Its self-test, or its probation, whichever version the device then ran."""
-    return f"release {version}:" in report.self_test or (
-        f"release {version}:" in report.probation and report.probation.startswith("returned")
-    ) or (report.model_version == version and report.probation.startswith("failed"))  # fmt: skip
+    """Whether its self-test or its probation failed on a device, or that before a shadow run.
+
+    A device also returns from what was halted, or to take what is newer: then the reason speaks of a release.
+    """
+    told = f"release {version}: "
+    returned = report.probation.removeprefix(f"returned: {told}")
+    return (
+        report.self_test.startswith(f"failed: {told}")
+        or (returned != report.probation and not returned.startswith("release "))
+        or (report.model_version == version and report.probation.startswith("failed"))
+        or any(each.version == version and "failed its self-test" in each.reason for each in report.refused_updates)
+    )
 
 
 def _is_slow(said: Heard, ratio: float) -> bool:
@@ -126,10 +147,6 @@ def _weighed(devices: Iterable[tuple[int, int]], cap: int) -> Share:
     """Images that something holds of, and all of them, a device each; none speaks for more than `cap`."""
     pairs = [(count, images, min(1.0, cap / images)) for count, images in devices if images]
     return Share(sum(weight * count for count, _, weight in pairs), sum(weight * images for _, images, weight in pairs))
-
-
-def _errors(sums: Iterable[Sums], cap: int) -> Share:
-    return _weighed(((each.errors, each.answered + each.errors) for each in sums), cap)
 
 
 def _labels(sums: Iterable[Sums], cap: int) -> dict[str, float]:
