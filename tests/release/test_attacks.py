@@ -193,7 +193,7 @@ def test_rotate_killed_at_any_write_is_finished_by_another(folder_site: Site) ->
             rotate(site.bucket, _everyone(site), site.online, now())
         assert (device.channel(), device.model(1)) == (1, bundle(1))
         assert status(site.bucket, now()).channels == {"stable": 1}
-    assert write == 7  # channels, targets, snapshot, root, timestamp, root.json
+    assert write == 8  # audit log, channels, targets, snapshot, root, timestamp, root.json
 
 
 def test_a_channel_that_was_moved_by_a_thief_is_moved_back(folder_site: Site) -> None:

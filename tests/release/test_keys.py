@@ -11,6 +11,7 @@ from release_site import PEOPLE, CutError, Device, DyingBucket, Site, bundle, no
 from tuf.api.metadata import Metadata, Root, Targets
 
 from hemaloop.errors import ConfigError, GateRefused, UntrustedError
+from hemaloop.release.audit import read_log, verify_entries
 from hemaloop.release.metadata import read_root
 from hemaloop.release.people import add_person, renew, replace_key, revoke_person
 from hemaloop.release.publish import publish, status
@@ -37,7 +38,7 @@ def device(released: Site) -> Device:
 
 
 def gather(site: Site, keys: Sequence[Path], bucket: Bucket | None = None) -> Gathering:
-    return Gathering(bucket or site.bucket, keys, site.online, now())
+    return Gathering(bucket or site.bucket, keys, site.online, now(), reason="a drill")
 
 
 def both(site: Site, *people: str) -> list[Path]:
@@ -67,6 +68,9 @@ def test_a_replaced_root_key_counts_no_more_and_devices_follow(released: Site, d
     assert holders(site)["root"] == list(PEOPLE)
     folder = stick / "root-2"
     assert done.folder == folder
+    (*_, entry) = verify_entries(read_log(site.bucket), {}).entries
+    assert (entry.entry.subject, entry.entry.by, entry.entry.reason) == ("root 2", "anna, bob, chloe", "a drill")
+    assert entry.entry.details == {"added": "root of anna", "revoked": "root of anna"}
     assert sorted(path.name for path in folder.iterdir()) == ["root-anna.pem", "root.json"]
     assert Metadata[Root].from_bytes((folder / "root.json").read_bytes()).signed.version == 2
     assert (folder / "root-anna.pem").stat().st_mode & 0o777 == 0o600
@@ -218,7 +222,7 @@ def test_a_change_killed_at_any_write_is_finished_by_another_of_the_same(
         assert read_root(bucket).version == 2, "the second run makes no second change"
         if not killed:
             break
-    assert write == 7  # channels, targets, snapshot, root, timestamp, root.json
+    assert write == 8  # audit log, channels, targets, snapshot, root, timestamp, root.json
 
 
 def test_renewing_signs_root_and_targets_for_another_year(folder_site: Site, tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def _takes_keys(parser: argparse.ArgumentParser) -> None:
         "keys", nargs="+", type=Path, metavar="KEY",
         help="key files of people: a threshold of root keys, and of approvers' keys where the command asks for them",
     )  # fmt: skip
+    parser.add_argument("--reason", required=True, help="why; kept in the audit log")
 
 
 def hold_ceremony(args: argparse.Namespace) -> int:
@@ -121,7 +122,7 @@ def _change(args: argparse.Namespace, change: "Callable[[Gathering], Rotated]") 
     settings, params = _settings(args)
     with bucket_environment(settings):
         bucket = open_bucket(settings)
-        done = change(Gathering(bucket, args.keys, settings.keys, datetime.now(UTC), params.expiries))
+        done = change(Gathering(bucket, args.keys, settings.keys, datetime.now(UTC), params.expiries, args.reason))
     print(f"root {done.root}, targets {done.targets}; devices follow at their next look")
     if done.folder is not None:
         print(f"new keys, with the root that names them: {done.folder}; hand them over, and keep none here")

@@ -18,6 +18,11 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     actions.add_parser("status", help="signatures, expiries, channels, approvals").set_defaults(run=status)
     actions.add_parser("refresh", help="sign the online metadata anew").set_defaults(run=refresh)
     actions.add_parser("withdraw", help="drop a version that waits for approvals").set_defaults(run=withdraw)
+    for name, told in (("halt", "let no device run a version, from its next look on"), ("unhalt", "lift a halt")):
+        halt = actions.add_parser(name, help=told)
+        halt.add_argument("version", type=int, metavar="VERSION")
+        halt.add_argument("--reason", required=True, help="why; kept in the audit log")
+        halt.set_defaults(run=change_halts, event=name)
 
 
 def publish(args: argparse.Namespace) -> int:
@@ -85,6 +90,24 @@ def withdraw(args: argparse.Namespace) -> int:
     with bucket_environment(settings):
         dropped = withdraw(open_bucket(settings), datetime.now(UTC))
     print("nothing was waiting" if dropped is None else f"version {dropped.version} waits no more")
+    return 0
+
+
+def change_halts(args: argparse.Namespace) -> int:
+    import getpass
+
+    from hemaloop.embedded import bucket_environment, open_bucket
+    from hemaloop.release.audit import append
+    from hemaloop.release.online import halt, unhalt
+
+    settings, params = _settings(args)
+    now = datetime.now(UTC)
+    with bucket_environment(settings):
+        bucket = open_bucket(settings)
+        append(bucket, args.event, f"version {args.version}", getpass.getuser(), args.reason, now)
+        change = halt if args.event == "halt" else unhalt
+        halted = change(bucket, settings.keys, args.version, now, params.expiries)
+    print(f"halted: {', '.join(map(str, sorted(halted))) or 'nothing'}")
     return 0
 
 

@@ -12,6 +12,7 @@ from hemaloop.errors import ConfigError
 from hemaloop.files import write_atomically
 from hemaloop.protocol.channel import channel_target
 from hemaloop.protocol.keys import NAME
+from hemaloop.release.audit import append
 from hemaloop.release.metadata import CHANNELS, ROOT, TIMESTAMP, Document, expiry, metadata_key, sign, write_metadata
 from hemaloop.release.parameters import EXPIRIES, Expiries
 from hemaloop.release.signers import ANCHOR, ONLINE_ROLES, new_signer, read_passphrase, write_key
@@ -54,6 +55,7 @@ def hold_ceremony(
         write_key(online / f"{role}.pem", signer)
     write_atomically(offline / ANCHOR, root.data)
     targets = sign(first_targets(server["channels"], now, expiries), list(people.values())[:threshold])
+    append(bucket, "keys", "root 1", ", ".join(approvers), "the key ceremony", now, {"threshold": str(threshold)})
     _publish(bucket, root, targets, server, now, expiries)
     log.info("%d of %d approvers release a model: %s", threshold, len(approvers), ", ".join(approvers))
 

@@ -7,12 +7,13 @@ from datetime import datetime
 from pathlib import Path
 
 from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
+from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
 from hemaloop.errors import GateRefused, UntrustedError
+from hemaloop.release.channels import CUSTOM
 from hemaloop.release.metadata import CHANNELS, Document, expiry, sign, verified
 from hemaloop.release.parameters import Expiries
-from hemaloop.release.signers import owners_of
+from hemaloop.release.signers import owner_of, owners_of
 
 PEOPLES = (Root.type, Targets.type)  # the roles whose keys people hold
 
@@ -82,11 +83,34 @@ def next_targets(
     targets = copy.deepcopy(known.signed)
     targets.version += 1
     targets.expires = expiry(now, expiries.of(Targets.type))
+    # What these targets are for: keys alone; what was revoked stays so.
+    if CUSTOM in targets.unrecognized_fields:
+        kept = targets.unrecognized_fields[CUSTOM].get("revoked", [])
+        targets.unrecognized_fields[CUSTOM] = {"revoked": kept}
     if CHANNELS in change.server:
         for keyid in list(targets.get_delegated_role(CHANNELS).keyids):
             targets.revoke_key(keyid, CHANNELS)
         targets.add_key(change.server[CHANNELS].public_key, CHANNELS)
     return sign(targets, counted)
+
+
+def described(change: Change, old: Root) -> dict[str, str]:
+    """A change in words, for the audit log."""
+    added = [f"{role} of {owner_of(key.public_key)}" for role, group in change.added.items() for key in group.values()]
+    revoked = [f"{role} of {owner_of(old.keys[keyid])}" for role, keyids in change.revoked.items() for keyid in keyids]
+    found = {
+        "server": ", ".join(change.server),
+        "added": ", ".join(sorted(added)),
+        "revoked": ", ".join(sorted(revoked)),
+        "threshold": str(change.threshold or ""),
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def signers_of(root: Document[Root], old: Root) -> list[str]:
+    """Whose keys signed a root, of those that the one before, or it itself, names."""
+    keys = old.keys | root.signed.keys
+    return sorted({owner_of(keys[keyid]) for keyid in Metadata.from_bytes(root.data).signatures if keyid in keys})
 
 
 def _is_signed(targets: Document[Targets], root: Root) -> bool:

@@ -12,7 +12,8 @@ from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 from hemaloop.errors import ConfigError, UntrustedError
 from hemaloop.files import write_atomically
 from hemaloop.protocol.halts import halting
-from hemaloop.release.change import PEOPLES, Change, next_root, next_targets
+from hemaloop.release.audit import append
+from hemaloop.release.change import PEOPLES, Change, described, next_root, next_targets, signers_of
 from hemaloop.release.kept import KeptChannel, kept_channels, kept_halts
 from hemaloop.release.metadata import (
     CHANNELS,
@@ -62,13 +63,14 @@ class Rotated:
 
 @dataclass(frozen=True)
 class Gathering:
-    """Who came to change keys, and to where."""
+    """Who came to change keys, to where, and why."""
 
     bucket: Bucket
     keys: Sequence[Path]  # of people: files
     online: Path  # the server's keys
     now: datetime
     expiries: Expiries = EXPIRIES
+    reason: str = "none was told"  # kept in the audit log
 
 
 def rotate(
@@ -128,6 +130,9 @@ def carry_out(gathering: Gathering, plan: Callable[[Root], Change]) -> Rotated:
         channels = kept_channels(bucket, known.signed)
         halted = kept_halts(bucket, old)
         server = _server_keys(gathering.online, change, root.signed, targets.signed)
+        details = described(change, old)
+        who = ", ".join(signers_of(root, old)) or "nobody anew"
+        append(bucket, "keys", f"root {root.signed.version}", who, gathering.reason, now, details)
         _write_keys(change, gathering.online)
         _publish(gathering, root, targets, channels, halted, server)
     if change.folder is not None:
