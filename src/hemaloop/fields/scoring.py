@@ -36,9 +36,8 @@ class ScaleScore:
     """Against annotators' boxes around round, uncut red cells. Fields with fewer than three of those are left out."""
 
     fields: int  # with a truth
-    estimated: int  # of those, told by red cells
+    estimated: int  # of those; all figures are over these, whatever told the scale
     by_nucleus: int
-    untold: int
     median_error: Figure  # relative
     p90_error: Figure
     bias: Figure  # median of estimate over truth
@@ -76,15 +75,15 @@ def _ratio(counts: Floats, sums: Floats, above: int, below: int) -> Figure:
 def score_scale(fields: Sequence[Field], red_cell_um: float, rounds: int, rng: np.random.Generator) -> ScaleScore:
     """`red_cell_um`: side of an annotator's box around a red cell, micrometres."""
     truths = [(field, red_cell_um / side) for field in fields if (side := _side(field)) is not None]
-    told = [(field.scale, truth) for field, truth in truths if field.scale and field.scale.by == "red cells"]
+    told = [(field.scale, truth) for field, truth in truths if field.scale]
     ratios = np.array([scale.um_per_px / truth for scale, truth in told])
     middle = float(np.median([truth for _, truth in truths])) if truths else float("nan")
     inside = np.array([float(scale.low <= truth <= scale.high) for scale, truth in told])
     of_all = np.array([float(scale.low <= middle <= scale.high) for scale, _ in told])
-    by_nucleus = sum(field.scale is not None and field.scale.by == "nucleus" for field, _ in truths)
+    by_nucleus = sum(scale.by == "nucleus" for scale, _ in told)
     picks = rng.integers(0, max(1, len(told)), (rounds, len(told)))
     return ScaleScore(
-        len(truths), len(told), by_nucleus, sum(field.scale is None for field, _ in truths),
+        len(truths), len(told), by_nucleus,
         _quantile(np.abs(ratios - 1), picks, 50),
         _quantile(np.abs(ratios - 1), picks, 90),
         _quantile(ratios, picks, 50),

@@ -24,6 +24,7 @@ _SPECKLE_UM = 0.3  # radius of what is removed from nuclei
 _PLATELET_UM2 = 10.0  # nothing with less purple than this is a white cell
 _LOBES_APART_UM = 2.4
 _WHOLE_NUCLEUS_UM = 2.9  # inscribed radius: a lobe's is smaller, so that two with more are two cells
+_TWO_NUCLEI_UM = 14.0  # across: less is one nucleus, whatever its shape
 _LOBES_UM2 = 15.0  # less beside a whole nucleus is a piece of it
 _REACH_UM = 4.5  # of cytoplasm from the nucleus, at most
 _SMOOTH_UM = 0.4
@@ -89,11 +90,17 @@ def _parts(group: NDArray[np.bool_], um_per_px: float) -> list[NDArray[np.bool_]
     cores = [numbers == core for core in range(1, count)]
     if cores and lobes.sum() * um_per_px**2 > _LOBES_UM2:
         cores.append(lobes)
-    if len(cores) < 2:
+    if len(cores) < 2 or _across(purple) * um_per_px < _TWO_NUCLEI_UM:
         return [group]
     away = [cv2.distanceTransform((~core).astype(np.uint8), cv2.DIST_L2, 5) for core in cores]
     nearest = np.argmin(away, axis=0)
     return [group & (nearest == core) for core in range(len(cores))]
+
+
+def _across(purple: Mask) -> float:
+    """Diameter of the smallest circle around it, px."""
+    outlines, _ = cv2.findContours(purple, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return 2 * float(cv2.minEnclosingCircle(np.concatenate(outlines))[1])
 
 
 def grow(stained: Stained, nuclei: Labels, um_per_px: float) -> Labels:
@@ -135,32 +142,3 @@ def _box(cell: NDArray[np.bool_], grown: float, margin: float, shape: tuple[int,
     left, top = columns[0] * grown - margin, rows[0] * grown - margin
     right, bottom = (columns[-1] + 1) * grown + margin, (rows[-1] + 1) * grown + margin
     return Box(max(0, round(left)), max(0, round(top)), min(shape[1], round(right)), min(shape[0], round(bottom)))
-
-
-def centre_of_nucleus(image: Image) -> tuple[float, float] | None:
-    """(x, y) in pixels of the middle of the nucleus nearest to an image's own middle; None where there is none.
-
-    Lobes are one nucleus; platelets are none, unless nothing larger is there.
-    """
-    small = resized(image, min(_SIDE, min(image.shape[:2])))
-    grown = image.shape[0] / small.shape[0]
-    purple = separate(small).nuclei
-    _, numbers, stats, centroids = cv2.connectedComponentsWithStats(_joined(purple))
-    if len(stats) < 2:
-        return None
-    areas = np.bincount(numbers[purple > 0], minlength=len(stats))[1:]
-    large = 1 + np.flatnonzero(areas >= max(8, 0.3 * areas.max()))
-    if not len(large):
-        return None
-    middle = np.array([small.shape[1] / 2, small.shape[0] / 2])
-    chosen = large[np.argmin(np.linalg.norm(centroids[large] - middle, axis=1))]
-    rows, columns = np.nonzero((numbers == chosen) & (purple > 0))
-    return (float(columns.mean()) + 0.5) * grown, (float(rows.mean()) + 0.5) * grown
-
-
-def _joined(purple: Mask) -> Mask:
-    """Lobes joined, by the size of the largest part."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(purple)
-    largest = np.sqrt(max((int(area) for area in stats[1:, 4]), default=0))
-    joined: Mask = cv2.morphologyEx(purple, cv2.MORPH_CLOSE, _disc(0.15 * largest)) if largest > 6 else purple
-    return joined

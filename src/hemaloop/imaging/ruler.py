@@ -123,8 +123,9 @@ def nuclear_diameters(nuclei: Mask) -> list[float]:
     if largest < _LEAST_NUCLEUS * min(nuclei.shape):
         return []
     reach = 2 * round(_LOBES_APART * largest) + 1
-    joined = cv2.morphologyEx(nuclei, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
-    found = _diameters(joined)
+    padded = np.pad(nuclei, reach)  # else closing would join what lies near the border with it
+    joined = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    found = _diameters(np.ascontiguousarray(joined[reach:-reach, reach:-reach]))
     largest = max(diameter for diameter, _ in found)
     return [diameter for diameter, is_cut in found if diameter > 0.6 * largest and not is_cut]
 
