@@ -1,7 +1,7 @@
 """`hemaloop trace`: from an answer to the images behind its model, and from an upload to the devices that ran one."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,7 +123,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 @pytest.fixture
 def hemaloop(
     installation: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Hemaloop]:
+) -> Hemaloop:
     """Run a command there; what it printed."""
     monkeypatch.setenv("HEMALOOP_HOME", str(installation.home))
     monkeypatch.setenv("HEMALOOP_REPOSITORY", str(installation.home / "origin"))
@@ -137,7 +137,7 @@ def hemaloop(
         assert ended.value.code == 0, told.err
         return told.out
 
-    yield command
+    return command
 
 
 def test_an_answer_leads_to_its_upload_its_model_and_every_image_behind_it(

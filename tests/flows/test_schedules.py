@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -20,6 +20,7 @@ from urllib.parse import quote_plus
 import pytest
 import yaml
 
+from flows.asking import RETRAIN, ask
 from flows.serve import POOL, Retrain, Schedules, plan
 from flows.wake import WOKEN, waiting, wake
 from hemaloop.demo import origin, servers
@@ -27,19 +28,22 @@ from hemaloop.embedded import Server, environment, free_port
 from hemaloop.errors import ConfigError, TransientError
 from hemaloop.imaging.decode import encode_jpeg
 from hemaloop.imaging.smear import Slide, draw
+from hemaloop.ingest.fleet.shifts import Reference
+from hemaloop.ingest.fleet.table import keep_reference
 from hemaloop.ingest.ledger import Ledger
 from hemaloop.ingest.records import Upload
 from hemaloop.ingest.states import State
 from hemaloop.protocol.documents import encode
-from hemaloop.protocol.keys import UploadKey, sidecar_key
+from hemaloop.protocol.keys import UploadKey, report_key, sidecar_key
+from hemaloop.protocol.report import Report
 from hemaloop.protocol.sidecar import Sidecar
 from hemaloop.storage import Bucket
 
-FLOWS = {"ingest", "reconcile", "purge", "retrain", "release", "refresh", "fleet"}
+FLOWS = {"ingest", "reconcile", "purge", "retrain", "release", "rollout", "refresh", "fleet"}
 
 
 def test_retraining_has_a_night_and_a_threshold() -> None:
-    schedules = plan(Schedules(60, 3600, 60, "0 2 * * *", 600, 3600, 300, "30 3 * * *"), Retrain(200))
+    schedules = plan(Schedules(60, 3600, 60, 300, "0 2 * * *", 600, 3600, 300, "30 3 * * *"), Retrain(200))
     nightly, enough = schedules["flows/retrain.py:retrain"]
     assert (nightly.cron, nightly.parameters) == ("0 2 * * *", {"minimum_new_images": 1})
     assert enough.parameters == {"minimum_new_images": 200}
@@ -93,6 +97,7 @@ class Site:
 
 TOKEN = "a-shared-secret"
 UNTOUCHED = ("Scheduled", "Late")  # states of a run that no worker has tried to start
+NOT_BEGUN = (*UNTOUCHED, "Pending")
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +232,64 @@ def is_listening(site: Site) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+@pytest.mark.slow
+def test_a_drift_in_the_field_starts_a_training_once_and_shows_on_prefects_page(site: Site) -> None:
+    from flows.fleet import fleet
+
+    now = datetime.now(UTC)
+    even = dict.fromkeys(("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil"), 100)
+    keep_reference(Ledger(f"sqlite:///{site.home}/ledger.db"), Reference(7, "c0ffee", even, even, 500.0))
+    for hours in range(60):
+        told = Report("pi-7", now - timedelta(hours=hours), "0.1.0", 7, "passed", classified={"basophil": 5})
+        site.bucket.write(report_key("pi-7", told.at), encode(told))
+    with prefect_at(site.prefect):
+        found = fleet(str(site.home.parent / "params.yaml"))
+        again = fleet(str(site.home.parent / "params.yaml"))
+    assert [line.split(": version")[0] for line in found["alarms"]] == ["device:pi-7, drift", "version:7, drift"]
+    assert (found["new_reports"], found["asked"]) == (60, True)
+    assert (again["new_reports"], again["asked"], len(again["alarms"])) == (0, False, 2)
+    run = until(lambda: next((each for each in asked_runs(site) if each.state.name not in NOT_BEGUN), None), site)
+    assert (run.parameters, run.state.name in ("Running", "Completed")) == ({"minimum_new_images": 1}, True)
+    assert len(asked_runs(site)) == 1
+    page = artifact(site, "fleet-answers")
+    assert "![predicted classes](data:image/svg+xml;base64," in page
+    assert "**device:pi-7**, drift: version 7: classes&#39; shares are 0.4" in page
+    assert json.loads(artifact(site, "fleet"))[0]["device"] == "pi-7"
+
+
+@pytest.mark.slow
+def test_while_a_training_is_on_none_is_asked_for(site: Site) -> None:
+    """Prefect would drop it: what is amiss is told by a later run."""
+    from prefect.client.orchestration import get_client
+    from prefect.states import Running
+
+    with prefect_at(site.prefect), get_client(sync_client=True) as client:
+        retrain = client.read_deployment_by_name(RETRAIN).id
+        training = client.create_flow_run_from_deployment(retrain, state=Running())
+        assert not ask("s3://another", ["why"])
+        client.delete_flow_run(training.id)
+        assert ask("s3://another", ["why"])
+
+
+def asked_runs(site: Site) -> list[Any]:
+    """Trainings that the fleet's trigger started."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+
+    retrain = FlowFilter(name=FlowFilterName(any_=["retrain"]))
+    with prefect_at(site.prefect), get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(flow_filter=retrain)
+    return [run for run in runs if run.created_by is not None and run.created_by.type == "AUTOMATION"]
+
+
+def artifact(site: Site, key: str) -> str:
+    from prefect.client.orchestration import get_client
+
+    with prefect_at(site.prefect), get_client(sync_client=True) as client:
+        found = client.request("GET", "/artifacts/{key}/latest", path_params={"key": key})
+    return str(found.json()["data"])
 
 
 @pytest.mark.slow
