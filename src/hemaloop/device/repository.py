@@ -18,7 +18,7 @@ from tuf.ngclient.fetcher import FetcherInterface
 
 from hemaloop.device.home import Home
 from hemaloop.device.room import check_room
-from hemaloop.device.transport import Transport
+from hemaloop.device.transport import RefusedKeyError, Transport
 from hemaloop.errors import HemaloopError, TransientError, UntrustedError
 from hemaloop.protocol.channel import Channel, channel_target, model_target
 from hemaloop.protocol.documents import decode
@@ -68,6 +68,12 @@ class TransportFetcher(FetcherInterface):
                 stream.write(chunk)
         except FileNotFoundError as error:
             raise exceptions.DownloadHTTPError(str(error), 404) from error
+        except RefusedKeyError as error:
+            # Whoever may not list a bucket is told nothing of what is not there: to ask for the next root is refused.
+            # A key that is refused in truth is refused for the timestamp too, which comes next.
+            if not url.endswith(".root.json"):
+                raise
+            raise exceptions.DownloadHTTPError(str(error), 403) from error
         stream.seek(0)
 
 

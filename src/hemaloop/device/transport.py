@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from hemaloop.device.pace import read_in_time
 from hemaloop.errors import ConfigError, TransientError
 from hemaloop.files import write_atomically
 
@@ -17,6 +18,10 @@ READ_SECONDS = 30
 
 # What a store says when the device's key, not the object, is the matter.
 REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "403"}
+
+
+class RefusedKeyError(ConfigError):
+    """The store refuses our key for an object; or the object is not there, and our key may not list what is."""
 
 
 class Transport(Protocol):
@@ -108,9 +113,11 @@ class S3Transport:
             return
         with self._translated(key):
             body, skip = self._open(key, start, stop)
+            if body is None:
+                return
             left = stop - start
             try:
-                for chunk in _after(skip, body.iter_chunks(CHUNK)):
+                for chunk in _after(skip, read_in_time(body, CHUNK)):
                     yield chunk[:left]
                     left -= len(chunk)
                     if left <= 0:
@@ -119,14 +126,14 @@ class S3Transport:
                 body.close()
 
     def _open(self, key: str, start: int, stop: int) -> tuple[Any, int]:
-        """The body, and how many of its bytes come before `start`."""
+        """The body, None where the range begins behind the object's end, and how many of its bytes come before `start`."""
         from botocore.exceptions import ClientError
 
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
         except ClientError as error:
             if _code(error) in ("InvalidRange", "416"):
-                return _Nothing(), 0
+                return None, 0
             raise
         # The header tells, not the status: `rclone serve s3` answers 200 to a range that it obeys.
         return answer["Body"], 0 if "ContentRange" in answer else start
@@ -146,16 +153,6 @@ class S3Transport:
             raise TransientError(f"{where} cannot be reached: {error}") from error
         except s3.BotoCoreError as error:
             raise ConfigError(f"{where}: {error}") from error
-
-
-class _Nothing:
-    """The body of a range that begins behind the object's end."""
-
-    def iter_chunks(self, _size: int) -> Iterator[bytes]:
-        return iter(())
-
-    def close(self) -> None:
-        """There is nothing to close."""
 
 
 def _after(skip: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -178,7 +175,7 @@ def _translate(error: Any, where: str, key: str) -> Exception:
     if code == "RequestTimeTooSkewed":
         return TransientError(f"{where}: this device's clock is wrong ({error}): wait for its time to be set")
     if code in REFUSED:
-        return ConfigError(
+        return RefusedKeyError(
             f"{where} refuses our key for {key} ({code}): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     return TransientError(f"{where}: {key}: {error}")
