@@ -8,6 +8,7 @@ from typing import Any
 from prefect import task
 
 from hemaloop.config import Settings, read_section, read_settings
+from hemaloop.dataset.authors import read_author
 from hemaloop.dataset.progress import read_progress
 from hemaloop.registry.gate import GateRules, judge
 from hemaloop.registry.trained import Trained, read_trained
@@ -50,6 +51,7 @@ def judge_and_record(revision: str) -> dict[str, Any]:
     from hemaloop.registry.champion import champion_macro_sensitivity
     from hemaloop.registry.golden import image_paths
     from hemaloop.registry.record import record
+    from hemaloop.registry.versions import keep_author
 
     settings = read_settings()
     trained = _trained(settings, revision)
@@ -58,6 +60,8 @@ def judge_and_record(revision: str) -> dict[str, Any]:
     verdicts = judge(trained.scores(champion), rules)
     example = next(iter(image_paths(trained.folder).values())).read_bytes()
     recorded = record(settings.mlflow, settings.home / "mlflow-artifacts", trained, verdicts, example)
+    if recorded.version is not None:
+        keep_author(settings.mlflow, recorded.version, read_author(trained.folder))
     return asdict(recorded) | {"metrics": trained.metrics, "rules": [vars(verdict) for verdict in verdicts]}
 
 

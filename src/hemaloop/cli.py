@@ -26,6 +26,7 @@ COMMANDS = (
     "features",
     "adapt",
     "approve",
+    "audit",
     "keys",
     "release",
     "deploy",

@@ -14,7 +14,6 @@ from hemaloop.errors import ConfigError, GateRefused, UntrustedError
 from hemaloop.protocol.documents import decode, encode
 from hemaloop.release import pending as proposals
 from hemaloop.release.approval import Approvals, approve, is_author, pending, withdraw
-from hemaloop.release.audit import read_log, verify_entries
 from hemaloop.release.ceremony import hold_ceremony
 from hemaloop.release.metadata import read_state, sign
 from hemaloop.release.parameters import Expiries
@@ -306,7 +305,7 @@ def test_the_author_is_not_the_only_approver(tmp_path: Path) -> None:
     assert (found.missing, found.author_alone, found.author) == (1, True, author)
     with pytest.raises(GateRefused, match=r"Anna Smith <Anna@lab\.example> made it, so somebody else must approve"):
         publish(bucket, tmp_path / "online", "stable", now())
-    with pytest.raises(UntrustedError, match="names another author"):
+    with pytest.raises(UntrustedError, match="was shown with another author"):
         sign("bob", "Bob <bob@lab.example>")
     assert sign("bob").missing == 0
     assert publish(bucket, tmp_path / "online", "stable", now()).version == 1
@@ -325,18 +324,3 @@ def test_the_author_is_not_the_only_approver(tmp_path: Path) -> None:
 )
 def test_authors_are_known_by_name_and_address(owner: str, author: str, same: bool) -> None:
     assert is_author(owner, author) == same
-
-
-def test_every_approval_is_in_the_audit_log_signed_with_its_key(folder_site: Site) -> None:
-    site = folder_site
-    site.approve(1, ["anna", "bob"])
-    publish(site.bucket, site.online, "stable", now())
-
-    found = verify_entries(read_log(site.bucket), read_state(site.bucket).root.keys)
-
-    assert found.faults == ()
-    assert [(signed.entry.event, signed.entry.subject, signed.entry.by) for signed in found.entries] == [
-        ("approve", "version 1", "anna"),
-        ("approve", "version 1", "bob"),
-        ("publish", "version 1", "server"),
-    ]

@@ -6,9 +6,17 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from release_site import Site, bundle, now
 
 from hemaloop.protocol.documents import decode, encode
 from hemaloop.release.audit import AUDIT, Findings, Signed, append, read_log, verify_entries
+from hemaloop.release.auditing import verify_log
+from hemaloop.release.metadata import read_state
+from hemaloop.release.people import revoke_person
+from hemaloop.release.publish import publish
+from hemaloop.release.records import REVOCATIONS
+from hemaloop.release.revocation import revoke
+from hemaloop.release.rotation import Gathering
 from hemaloop.release.signers import new_signer
 from hemaloop.storage import Bucket
 
@@ -125,3 +133,62 @@ def test_what_only_an_approver_can_do_is_signed_with_their_key(bucket: Bucket) -
     bucket.delete(read_log(bucket)[0].name)
     bucket.write(f"{AUDIT}00000001-{sha256(data).hexdigest()}.json", data)
     assert "approve by anna is not signed" in verify_entries(read_log(bucket), keys).faults[0]
+
+
+@pytest.fixture
+def released_and_revoked(folder_site: Site) -> Site:
+    """Version 2 was released and revoked; 1 is released."""
+    site = folder_site
+    for version in (1, 2):
+        site.approve(version, ["anna", "bob"], bundle(version, 1 if version == 2 else None))
+        publish(site.bucket, site.online, "stable", now())
+    for person in ("bob", "chloe"):
+        revoke(site.bucket, 2, site.approver(person), person, "misses blasts", now())
+    publish(site.bucket, site.online, "stable", now())
+    return site
+
+
+def test_every_act_of_approvers_is_told_and_signed_with_their_keys(released_and_revoked: Site) -> None:
+    found = verify_log(released_and_revoked.bucket)
+
+    assert (found.faults, found.forks) == ((), ())
+    assert [(signed.entry.event, signed.entry.subject, signed.entry.by) for signed in found.entries] == [
+        ("keys", "root 1", "anna, bob, chloe"),
+        ("approve", "version 1", "anna"),
+        ("approve", "version 1", "bob"),
+        ("publish", "version 1", "server"),
+        ("approve", "version 2", "anna"),
+        ("approve", "version 2", "bob"),
+        ("publish", "version 2", "server"),
+        ("revoke", "version 2", "bob"),
+        ("revoke", "version 2", "chloe"),
+        ("publish", "version 2", "server"),
+    ]
+
+
+def test_a_log_that_was_written_anew_without_an_act_is_found_out(released_and_revoked: Site) -> None:
+    """Whoever holds the bucket can make a chain that holds; they can't make it tell what only approvers can sign."""
+    bucket = released_and_revoked.bucket
+    for stored in read_log(bucket):
+        bucket.delete(stored.name)
+    append(bucket, "keys", "root 1", "anna", "the key ceremony", NOON)
+
+    assert verify_log(bucket).faults == (
+        "the log does not tell that anna did approve version 1",
+        "the log does not tell that bob did approve version 1",
+        "the log does not tell that it was published to approve version 1",
+        "the log does not tell that bob did revoke version 2",
+        "the log does not tell that chloe did revoke version 2",
+        "the log does not tell that it was published to revoke version 2",
+    )
+    bucket.delete(f"{REVOCATIONS}2.json")
+    assert "nobody is recorded to revoke version 2" in verify_log(bucket).faults[-1]
+
+
+def test_entries_signed_with_keys_of_earlier_roots_still_count(released_and_revoked: Site) -> None:
+    site = released_and_revoked
+    keys = [*site.root_keys("anna", "chloe"), site.approver("anna"), site.approver("chloe")]
+    revoke_person(Gathering(site.bucket, keys, site.online, now()), "bob")
+
+    assert len(read_state(site.bucket).root.get_delegated_role("targets").keyids) == 2
+    assert verify_log(site.bucket).faults == ()

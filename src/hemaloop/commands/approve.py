@@ -1,59 +1,128 @@
-"""hemaloop approve: show what a version is, and sign it. The signature is the approval."""
+"""hemaloop approve: show what a version is, and sign it, or sign that it must never run again."""
 
 import argparse
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hemaloop.protocol.bundle import Release
+    from hemaloop.registry.dossier import Dossier
+    from hemaloop.release.approval import Approvals
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("approve", help="sign a model version, so that devices may run it")
+    parser = commands.add_parser("approve", help="sign a model version, so that devices may run it; or revoke one")
     parser.add_argument("version", type=int, metavar="VERSION", help="the model version in MLflow")
-    parser.add_argument(
-        "--key", required=True, type=Path, metavar="FILE", help="your approver's key; never on a server"
-    )
-    parser.add_argument("--reason", required=True, help="why you approve; kept with the release")
+    parser.add_argument("--key", required=True, metavar="FILE", help="your approver's key; never on a server")
+    parser.add_argument("--reason", help="why you approve; kept with the release (default: you are asked)")
     parser.add_argument("--person", help="your name (default: the key's file name)")
+    parser.add_argument(
+        "--revoke", action="store_true", help="sign that no device may ever take a released version again"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     from hemaloop.config import read_settings
-    from hemaloop.embedded import bucket_environment, open_bucket
-    from hemaloop.registry.bundles import fetch
-    from hemaloop.release.approval import approve
+    from hemaloop.embedded import bucket_environment
 
     settings = read_settings()
-    show(settings.mlflow, args.version)
-    bundle = fetch(settings.mlflow, args.version)
-    person = args.person or args.key.stem.removeprefix("approver-")
+    key = Path(args.key)
+    person = args.person or key.stem.removeprefix("approver-")
     with bucket_environment(settings):
-        found = approve(open_bucket(settings), args.version, bundle, args.key, person, args.reason, datetime.now(UTC))
-    print(
-        f"version {found.version}: signed by {', '.join(found.people)}, {len(found.people)} of {found.threshold} needed"
-    )
-    if len(found.people) >= found.threshold:
-        print("the release flow publishes it; or now: hemaloop release publish")
+        found = _revoke(args, key, person) if args.revoke else _approve(args, key, person)
+    signers = f"{', '.join(found.people)}, {len(found.people)} of {found.threshold} needed"
+    print(f"version {found.version}: {'revocation ' if args.revoke else ''}signed by {signers}")
+    print(found.shortfall if found.missing else "the release flow publishes it; or now: hemaloop release publish")
     return 0
 
 
-def show(tracking_uri: str, number: int) -> None:
-    """What is about to be signed."""
+def _approve(args: argparse.Namespace, key: Path, person: str) -> "Approvals":
+    from hemaloop.config import read_settings
+    from hemaloop.embedded import open_bucket
+    from hemaloop.errors import UntrustedError
+    from hemaloop.protocol.bundle import unpack
+    from hemaloop.registry.bundles import fetch
+    from hemaloop.registry.dossier import read_dossier
+    from hemaloop.release.approval import approve
+
+    settings = read_settings()
+    dossier, bundle = read_dossier(settings.mlflow, args.version), fetch(settings.mlflow, args.version)
+    release = unpack(bundle).release
+    if release.dataset_revision != dossier.version.revision:
+        raise UntrustedError(
+            f"version {args.version}: the bundle is of revision {release.dataset_revision}, MLflow says "
+            f"{dossier.version.revision}: find out why before signing"
+        )
+    _show(release, dossier)
+    return approve(
+        open_bucket(settings), args.version, bundle, key, person, args.reason or _ask("approve"), datetime.now(UTC),
+        author=dossier.version.author, documents=dossier.digests,
+    )  # fmt: skip
+
+
+def _revoke(args: argparse.Namespace, key: Path, person: str) -> "Approvals":
+    from hemaloop.config import read_settings
+    from hemaloop.embedded import open_bucket
+    from hemaloop.release.records import read_record
+    from hemaloop.release.revocation import revoke
+
+    bucket = open_bucket(read_settings())
+    record = read_record(bucket, args.version)
+    for approval in () if record is None else record.approvals:
+        print(f"version {args.version} was approved by {approval.statement.person}: {approval.statement.reason}")
+    return revoke(bucket, args.version, key, person, args.reason or _ask("revoke"), datetime.now(UTC))
+
+
+def _ask(act: str) -> str:
+    """A reason, from a person at a terminal. Raises: ConfigError: nobody is there, or they give none."""
+    from hemaloop.errors import ConfigError
+
+    reason = input(f"why do you {act} it? ").strip() if sys.stdin.isatty() else ""
+    if not reason:
+        raise ConfigError(f"a reason is wanted to {act} a version, it is kept: nothing was signed; give --reason")
+    return reason
+
+
+def _show(release: "Release", dossier: "Dossier") -> None:
+    """What is about to be signed: the figures are those in the bundle."""
     from rich.console import Console
     from rich.markdown import Markdown
+
+    console = Console()
+    console.print(Markdown(dossier.card))
+    console.print(_figures(release, dossier))
+    console.print(_gate(dossier) if dossier.verdicts else "[yellow]MLflow keeps no report of the gate[/]")
+    console.print(f"data revision {release.dataset_revision}", highlight=False)
+    console.print(f"made by       {dossier.version.author or 'not recorded'}", highlight=False)
+    fallback = f"version {release.fallback}" if release.fallback else "nothing"
+    console.print(f"falls back to {fallback}", highlight=False)
+    tests = f"{len(release.golden)} golden images, tolerance {release.tolerance:g}, {release.latency_budget_ms:g} ms"
+    console.print(f"self-test     {tests}", highlight=False)
+
+
+def _figures(release: "Release", dossier: "Dossier") -> "Table":
     from rich.table import Table
 
-    from hemaloop.registry.versions import CHAMPION, aliased, read_version
+    from hemaloop.registry.dossier import compare
 
-    version = read_version(tracking_uri, number)
-    champion = aliased(tracking_uri, CHAMPION)
-    before = read_version(tracking_uri, champion).metrics if champion else {}
-    table = Table("shipped file", f"version {number}", f"champion {champion}", title=f"revision {version.revision}")
-    for name in sorted(name for name in version.metrics if name.startswith("int8.")):
-        table.add_row(name.removeprefix("int8."), f"{version.metrics[name]:g}", _figure(before.get(name)))
-    console = Console()
-    console.print(Markdown(version.description))
-    console.print(table)
+    champion = "no champion" if dossier.champion is None else f"champion {dossier.champion.number}"
+    table = Table("shipped file", f"version {release.version} (95 %)", champion, "difference", title="figures signed")
+    for row in compare(release.metrics, dossier.before):
+        difference = "-" if row.difference is None else f"{row.difference:+.3f}"
+        table.add_row(row.figure.name, str(row.figure), str(row.champion), difference)
+    return table
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:g}"
+def _gate(dossier: "Dossier") -> "Table":
+    from rich.table import Table
+
+    table = Table("gate", "holds", "found", "wanted")
+    for verdict in dossier.verdicts:
+        found = "-" if verdict.found is None else f"{verdict.found:g}"
+        table.add_row(verdict.rule, "yes" if verdict.holds else "[red]no[/]", found, verdict.wanted)
+    return table

@@ -13,6 +13,7 @@ from hemaloop.errors import ConfigError
 
 MODEL = "hemaloop-classifier"
 CANDIDATE, CHAMPION = "candidate", "champion"
+AUTHOR = "author"  # tag: who made the version
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Version:
     metrics: dict[str, float]
     aliases: tuple[str, ...] = ()
     description: str = ""  # Markdown: the short form of the model card
+    author: str = ""  # who made it, as git writes people; "": not recorded
 
 
 def connect(tracking_uri: str) -> MlflowClient:
@@ -52,7 +54,10 @@ def read_version(tracking_uri: str, number: int) -> Version:
             ) from error
         raise
     metrics = client.get_run(found.run_id).data.metrics
-    return Version(number, found.tags["revision"], found.run_id, metrics, tuple(found.aliases), found.description or "")
+    return Version(
+        number, found.tags["revision"], found.run_id, metrics, tuple(found.aliases), found.description or "",
+        found.tags.get(AUTHOR, ""),
+    )  # fmt: skip
 
 
 def list_versions(tracking_uri: str) -> list[Version]:
@@ -72,6 +77,12 @@ def aliased(tracking_uri: str, alias: str) -> int | None:
         if _is_missing(error):
             return None
         raise
+
+
+def keep_author(tracking_uri: str, number: int, author: str) -> None:
+    """Say who made a version, as "Name <address>". The first word of it stays: somebody may have signed it."""
+    if author and not read_version(tracking_uri, number).author:
+        connect(tracking_uri).set_model_version_tag(MODEL, str(number), AUTHOR, author)
 
 
 def set_champion(tracking_uri: str, number: int) -> None:

@@ -1,9 +1,11 @@
 """An approval is a signature: over the targets metadata that names a model by its hash."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tuf.api.metadata import Root, TargetFile, Targets
 
@@ -65,6 +67,7 @@ def approve(
     now: datetime,
     expiries: Expiries = EXPIRIES,
     author: str = "",
+    documents: Mapping[str, str] | None = None,
 ) -> Approvals:
     """Sign a version. The first approver fixes what is signed; the next sign the same bytes.
 
@@ -77,6 +80,7 @@ def approve(
         key: the approver's key file, or where their key is, as `signing.approver` takes it.
         person, reason: kept, signed, with the release.
         author: of the candidate, as git writes people; signed too, and never its only approver.
+        documents: SHA-256 of what else the approver was shown, by name; signed too.
 
     Raises:
         ConfigError: the key cannot be read, or person or reason is empty.
@@ -87,7 +91,8 @@ def approve(
     state = read_state(bucket, trusted_root(key) if isinstance(key, Path) else None)
     signer = approver(state.root, key)
     act = Act(APPROVE, version)
-    proposed = _propose(state, act, bundle, author, now, expiries)
+    told = {"author": author, "documents": dict(documents or {})}
+    proposed = _propose(state, act, bundle, told, now, expiries)
     proposal = sign_proposed(bucket, state, signer, proposed, bundle, words, expiries)
     return standing(proposal, state.root)
 
@@ -145,13 +150,15 @@ def _plain(name: str) -> str:
     return name.strip().casefold().replace(" ", ".").replace("_", ".").replace("-", ".")
 
 
-def _propose(state: State, act: Act, bundle: bytes, author: str, now: datetime, expiries: Expiries) -> Targets:
+def _propose(
+    state: State, act: Act, bundle: bytes, told: Mapping[str, Any], now: datetime, expiries: Expiries
+) -> Targets:
     """The published targets with this version added: the same for every approver on the same day."""
     release = unpack(bundle).release
     _check_follows(release, act.version, state.targets.signed)
     target = TargetFile.from_data(model_target(act.version), bundle)
     target.unrecognized_fields["custom"] = {
-        CUSTOM: {"fallback": release.fallback, "dataset_revision": release.dataset_revision, "author": author}
+        CUSTOM: {"fallback": release.fallback, "dataset_revision": release.dataset_revision, **told}
     }
     targets = acts.next_targets(state.targets.signed, act, now, expiries)
     targets.targets[model_target(act.version)] = target

@@ -10,18 +10,16 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import TargetFile, Timestamp
 
-from hemaloop.errors import GateRefused, UntrustedError
-from hemaloop.protocol.channel import Channel, channel_target
-from hemaloop.protocol.documents import decode, encode
+from hemaloop.errors import GateRefused
+from hemaloop.protocol.channel import Channel
 from hemaloop.protocol.halts import halted_versions, halting
 from hemaloop.release import acts
 from hemaloop.release.acts import REVOKE, Act
 from hemaloop.release.approval import Approvals, standing
-from hemaloop.release.channels import channel_name, fallback_of, released
-from hemaloop.release.metadata import Document, State, read_state, target_key
+from hemaloop.release.channels import channel_name, fallback_of, read_document, released, write_document
+from hemaloop.release.metadata import Document, State, read_state
 from hemaloop.release.parameters import EXPIRIES, Expiries
 from hemaloop.release.signers import trusted_root
 from hemaloop.release.signing import Words, approver, sign_proposed
@@ -80,13 +78,14 @@ def channels_without(bucket: Bucket, before: State, version: int) -> dict[str, T
     fallback = fallback_of(before.targets.signed, version)
     instead = fallback if fallback in released(before.targets.signed) else None
     changed: dict[str, TargetFile | None] = {}
-    for path, target in before.channels.signed.targets.items():
-        if channel_name(path) is None:
+    for path in before.channels.signed.targets:
+        name = channel_name(path)
+        channel = None if name is None else read_document(bucket, before, name)
+        if channel is None:
             continue
-        channel = _read(bucket, target)
         after = without(channel, version, instead)
         if after != channel:
-            changed[path] = None if after is None else _write(bucket, after)
+            changed[path] = None if after is None else write_document(bucket, after)
             log.warning("channel %s: %s, for %d is revoked", channel.name, "empty" if after is None else after, version)
     return changed
 
@@ -97,19 +96,3 @@ def with_halt(timestamp: Document[Timestamp], version: int) -> Document[Timestam
     halted = halted_versions(signed.unrecognized_fields)
     signed.unrecognized_fields.update(halting(halted | {version}))
     return Document(signed, b"")
-
-
-def _read(bucket: Bucket, target: TargetFile) -> Channel:
-    try:
-        data = bucket.read(target_key(target))
-        target.verify_length_and_hashes(data)
-    except (FileNotFoundError, RepositoryError) as error:
-        raise UntrustedError(f"{target.path} is not the file that was signed: {error}") from error
-    return decode(data, Channel)
-
-
-def _write(bucket: Bucket, channel: Channel) -> TargetFile:
-    data = encode(channel)
-    target = TargetFile.from_data(channel_target(channel.name), data)
-    bucket.write(target_key(target), data)
-    return target

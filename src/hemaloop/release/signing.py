@@ -111,7 +111,8 @@ def _check_same(proposal: Proposal, proposed: Targets, now: datetime) -> None:
     wanted.expires = proposal.targets.expires
     if payload_of(wanted) != proposal.payload or not now < proposal.targets.expires <= proposed.expires:
         raise UntrustedError(
-            f"what waits to be signed to {act} says more than that, or names another author: withdraw it, and sign anew"
+            f"what waits to be signed to {act} says more than that, or was shown with another author, "
+            "card or gate report: withdraw it, and sign anew"
         )
 
 
