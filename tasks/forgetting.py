@@ -62,6 +62,7 @@ def forget(settings: Settings, whose: Whose, person: str, reason: str) -> Report
     changed = workspace.forget(_withdrawn(whose, found.uploads, forgetting.buried_images(ledger)), loose)
     waiting = _sweep_training(settings)
     removed = forgotten_objects.remove_objects(ledger, bucket, whose, found.uploads, person, reason, now)
+    removed |= {"reports/": forgotten_objects.remove_answers(ledger, bucket, found.uploads)}
     removed |= {"docs/": forgotten_objects.remove_pages(bucket, settings.home / "docs", found.uploads)}
     removed |= {"DVC's remote": changed.removed.remote, "DVC's cache": changed.removed.cache}
     removed |= {"staged": _unstage(settings, forgetting.buried_images(ledger))}

@@ -13,7 +13,8 @@ from hemaloop.ingest.fleet.collecting import Collected, collect
 from hemaloop.ingest.fleet.parameters import FleetParams
 from hemaloop.ingest.fleet.reading import LARGEST
 from hemaloop.ingest.fleet.table import Device, fleet, predictions, refused_since, uses, who_ran
-from hemaloop.ingest.ledger import Ledger
+from hemaloop.ingest.forgotten_objects import remove_answers
+from hemaloop.ingest.ledger import Ledger, enter
 from hemaloop.ingest.schema import refused_reports, reports
 from hemaloop.protocol.documents import encode
 from hemaloop.protocol.keys import report_key
@@ -248,6 +249,24 @@ def test_an_answer_is_found_by_its_capture_and_kept_once(field: Field) -> None:
     assert predictions(field.ledger, "pi-2", "field-1") == []
     with field.ledger.reading() as connection:
         assert "field-1" not in connection.execute(select(reports.c.body)).scalar_one()
+
+
+def test_a_forgotten_upload_takes_its_answers_along_and_the_sums_stay(field: Field) -> None:
+    keys = [f"uploads/pi-1/2026/11/20/field-{number}.jpg" for number in range(2)]
+    for number, key in enumerate(keys):
+        field.report(
+            said(NOW + number * MINUTE, classified={"monocyte": 1}, answers=(Answer(key, 7, "monocyte", 0.9),))
+        )
+    field.collect()
+    field.bucket.write(keys[0], b"x")
+    with field.ledger.writing() as connection:
+        enter(connection, field.bucket.url, list(field.bucket.list("uploads/")), "watch", NOW, {})
+    theirs = [field.ledger.history(keys[0])[0].upload]
+    assert remove_answers(field.ledger, field.bucket, theirs) == 1
+    assert [len(predictions(field.ledger, "pi-1", key)) for key in keys] == [0, 1]
+    assert [stored.key for stored in field.bucket.list("reports/")] == [report_key("pi-1", NOW + MINUTE)]
+    assert field.collect() == Collected()
+    assert field.device().classified == 2
 
 
 def test_refused_updates_are_kept_with_their_version(field: Field) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from hemaloop.ingest import removals
 from hemaloop.ingest.forgetting import Whose, bury
@@ -14,7 +14,7 @@ from hemaloop.ingest.ledger import Ledger, chunks
 from hemaloop.ingest.privacy import stripped_key
 from hemaloop.ingest.quarantine import objects_of
 from hemaloop.ingest.records import Upload
-from hemaloop.ingest.schema import uploads
+from hemaloop.ingest.schema import answers, uploads
 from hemaloop.protocol.keys import DOCS, UPLOADS, sidecar_key
 from hemaloop.storage import Bucket
 
@@ -49,6 +49,21 @@ def remove_pages(bucket: Bucket, local: Path, found: Sequence[Upload]) -> int:
         if path.suffix in (".html", ".json") and _says(path.read_bytes(), words):
             path.unlink()
             removed += 1
+    return removed
+
+
+def remove_answers(ledger: Ledger, bucket: Bucket, found: Sequence[Upload]) -> int:
+    """Forget what devices answered to these uploads: the rows, and the reports in the bucket, which are added up."""
+    removed = 0
+    for chunk in chunks([upload.key for upload in found]):
+        about_them = answers.c.key.in_(chunk)
+        with ledger.reading() as connection:
+            told = sorted(set(connection.scalars(select(answers.c.report).where(about_them))))
+        for key in told:
+            bucket.delete(key)
+        with ledger.writing() as connection:
+            connection.execute(delete(answers).where(about_them))
+        removed += len(told)
     return removed
 
 
