@@ -127,7 +127,7 @@ def test_what_only_an_approver_can_do_is_signed_with_their_key(bucket: Bucket) -
     bucket.delete(stored.name)
 
     keys = {signer.public_key.keyid: signer.public_key}
-    assert "is not signed by a key that this repository knows" in verify_entries([stored], keys).faults[0]
+    assert "is not signed by an approver's key" in verify_entries([stored], keys).faults[0]
     append(bucket, "channel", "channel stable", "server", "", NOON)
     data = encode(bare)
     bucket.delete(read_log(bucket)[0].name)

@@ -129,7 +129,7 @@ def verify_entries(stored_log: Sequence[Stored], keys: Mapping[str, Key], known:
 
     Args:
         stored_log: from `read_log`, all of it.
-        keys: every key that may have signed an entry, by its id.
+        keys: every approver's key there ever was, by its id; nobody else signs entries.
         known: hashes that were seen in this log before, by somebody who kept them.
     """
     entries = {stored.sha256: _entry(stored) for stored in stored_log}
@@ -194,7 +194,7 @@ def _entry_faults(
     if entry.event in PERSONAL and not signed.key:
         faults.append(f"{entry.event} by {entry.by} is not signed")
     if signed.key and not _verifies(signed, keys):
-        faults.append(f"{entry.event} by {entry.by} is not signed by a key that this repository knows")
+        faults.append(f"{entry.event} by {entry.by} is not signed by an approver's key")
     return faults
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from securesystemslib.signer import Key
-from tuf.api.metadata import Root
+from tuf.api.metadata import Root, Targets
 
 from hemaloop.release.acts import APPROVE, REVOKE, revoked
 from hemaloop.release.audit import Findings, Signed, read_log, verify_entries
@@ -30,8 +30,8 @@ def verify_log(bucket: Bucket, known: Sequence[str] = (), anchor: bytes | None =
 
 
 def _keys_ever(bucket: Bucket, state: State) -> dict[str, Key]:
-    """Every key that a root in the chain to today's ever named."""
-    keys = dict(state.root.keys)
+    """Every key that a root in the chain to today's ever named as an approver's."""
+    keys = _approvers(state.root)
     newer = state.root
     for version in versions(bucket, Root.type):
         if version >= newer.version:
@@ -39,9 +39,13 @@ def _keys_ever(bucket: Bucket, state: State) -> dict[str, Key]:
         # Backwards: today's root is trusted, and each one was signed by the keys of the one before it.
         before = verified(bucket.read(metadata_key(Root.type, version)), Root, None, Root.type).signed
         verified(bucket.read(metadata_key(Root.type, newer.version)), Root, before, Root.type)
-        keys |= before.keys
+        keys |= _approvers(before)
         newer = before
     return keys
+
+
+def _approvers(root: Root) -> dict[str, Key]:
+    return {keyid: root.get_key(keyid) for keyid in root.get_delegated_role(Targets.type).keyids}
 
 
 def _untold(bucket: Bucket, state: State, entries: Sequence[Signed]) -> list[str]:
