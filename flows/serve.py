@@ -32,6 +32,7 @@ class Schedules:
     ingest_seconds: int
     reconcile_seconds: int
     release_seconds: int
+    rollout_seconds: int
     retrain_cron: str
     retrain_check_seconds: int  # how often to look whether enough new labelled images have arrived
     refresh_seconds: int
@@ -43,6 +44,7 @@ class Schedules:
             "ingest_seconds",
             "reconcile_seconds",
             "release_seconds",
+            "rollout_seconds",
             "retrain_check_seconds",
             "refresh_seconds",
             "reports_seconds",
@@ -121,6 +123,7 @@ def plan(schedules: Schedules, retrain: Retrain) -> dict[str, list[Schedule]]:
             _every(schedules.retrain_check_seconds, parameters=enough, slug="enough-new-images"),
         ],
         "flows/release.py:release": [_every(schedules.release_seconds)],
+        "flows/rollout.py:rollout": [_every(schedules.rollout_seconds)],
         "flows/release.py:refresh": [_every(schedules.refresh_seconds)],
         "flows/fleet.py:fleet": [_every(schedules.reports_seconds)],
     }

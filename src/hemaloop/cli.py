@@ -29,6 +29,7 @@ COMMANDS = (
     "audit",
     "keys",
     "release",
+    "rollout",
     "deploy",
     "status",
     "fleet",

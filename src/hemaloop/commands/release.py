@@ -32,9 +32,12 @@ def publish(args: argparse.Namespace) -> int:
 
     settings, params = _settings(args)
     with bucket_environment(settings):
-        done = publish(open_bucket(settings), settings.keys, params.channel, datetime.now(UTC), params.expiries)
+        bucket, now = open_bucket(settings), datetime.now(UTC)
+        done = publish(bucket, settings.keys, params.channel, now, params.expiries, staged=True)
     set_champion(settings.mlflow, done.version)
     print(f"channel {done.channel}: version {done.version}, approved by {', '.join(done.approved_by)}")
+    if done.waiting is not None:
+        print(f"version {done.waiting} is released; the rollout flow brings it to devices: hemaloop rollout status")
     return 0
 
 

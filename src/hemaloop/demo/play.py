@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from hemaloop.config import Settings, read_classes, read_section, read_settings
-from hemaloop.demo import attacks, images, origin, servers, weights
+from hemaloop.demo import attacks, images, origin, servers, staging, weights
 from hemaloop.demo.devices import Microscope
 from hemaloop.demo.summary import Device, Model, Revision, Summary, show
 from hemaloop.demo.uploads import spoil, upload_slides
@@ -22,14 +22,17 @@ from hemaloop.release.approval import approve
 from hemaloop.release.ceremony import hold_ceremony
 from hemaloop.release.parameters import ReleaseParams
 from hemaloop.release.publish import move_channel
+from hemaloop.release.rollout.rule import Action
 from hemaloop.release.rotation import rotate
-from hemaloop.release.status import status
+from hemaloop.release.status import Released, status
 
 log = logging.getLogger(__name__)
 
 PEOPLE = ("alice", "bob", "carol", "dora", "emil", "fay", "gus")
 DEVICES = ("pi-1", "pi-2")
 SEEN = 6  # images before each camera in each round
+SEEN_LATER = 2  # before each camera while a rollout is on its way
+MOST_LOOKS = 4  # at a rollout of two phases
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Demo:
     console: Console
     summary: Summary
     devices: tuple[Microscope, ...]
+    params: Path  # params.yaml with the demo's own rollout
 
     @property
     def approvers(self) -> tuple[Path, ...]:
@@ -86,10 +90,12 @@ def _two_rounds(demo: Demo) -> None:
     _follow(demo, f"devices take version {version}, test it on themselves, classify, report")
     _take_in(demo, 2)
     version = _train_and_release(demo, 2)
+    with demo.summary.timed(demo.console, f"rollout of version {version} begins"):
+        demo.console.print(f"  [dim]{staging.look(demo.params)}[/]")
     told = f"attack: version {version} tampered with in the bucket"
     with demo.summary.timed(demo.console, told), attacks.tampered_bundle(open_bucket(demo.settings), version):
         _must_refuse(demo)
-    _follow(demo, f"devices take version {version}")
+    _roll_out(demo, version)
     with demo.summary.timed(demo.console, "attack: a release signed by one approver and every key of the server"):
         bucket = open_bucket(demo.settings)
         attacks.release_with_too_few_signatures(
@@ -153,7 +159,8 @@ def _set_up(
     devices = tuple(Microscope(name, home / "devices" / name, home / "cameras" / name) for name in DEVICES)
     for device in devices:
         device.set_up(bucket.url, offline / "root.json", release.channel)
-    return Demo(home, settings, source, release, console, summary, devices)
+    params_file = staging.quick_params(origin.ROOT / "params.yaml", home)
+    return Demo(home, settings, source, release, console, summary, devices, params_file)
 
 
 def _take_in(demo: Demo, number: int) -> None:
@@ -214,21 +221,43 @@ def _figures(found: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _approve_and_publish(demo: Demo, version: int, number: int) -> list[str]:
     """Approvers sign until the threshold; before that nothing is published."""
-    from flows.release import release
     from hemaloop.registry.bundles import fetch
 
     bucket = open_bucket(demo.settings)
     bundle = fetch(demo.settings.mlflow, version)
     signers = demo.approvers[number - 1 :][: demo.release.threshold]
     for key in signers:
-        if release() == version:
+        if version in _released(demo):
             raise HemaloopError(f"version {version} was published before enough approvers signed")
         person = key.stem.removeprefix("approver-")
         approve(bucket, version, bundle, key, person, f"demo, round {number}: figures looked at", datetime.now(UTC))
-    if (found := release()) != version:
-        raise HemaloopError(f"version {version} was approved, but the channel names {found}")
-    released = {each.version: each for each in status(bucket, datetime.now(UTC)).releases}
+    if version not in (released := _released(demo)):
+        raise HemaloopError(f"version {version} was approved, but only {', '.join(map(str, released))} are released")
     return [approval.statement.person for approval in released[version].approvals]
+
+
+def _released(demo: Demo) -> dict[int, Released]:
+    """What is released after the release flow has looked."""
+    from flows.release import release
+
+    release(str(demo.params))
+    found = status(open_bucket(demo.settings), datetime.now(UTC))
+    return {each.version: each for each in found.releases}
+
+
+def _roll_out(demo: Demo, version: int) -> None:
+    """Devices report, the rule looks, until it is content with all of them."""
+    for number in range(MOST_LOOKS):
+        for place, device in enumerate(demo.devices):
+            first = SEEN + number * SEEN_LATER
+            device.see(list(demo.source.camera[place :: len(demo.devices)])[first : first + SEEN_LATER])
+        _follow(demo, f"rollout of version {version}: devices follow, look {number + 1}")
+        row = staging.look(demo.params)
+        demo.console.print(f"  [dim]{row}[/]")
+        if row["action"] == Action.FINISH:
+            _released(demo)  # MLflow's champion follows
+            return
+    raise HemaloopError(f"the rollout of version {version} has not finished: {row}")
 
 
 def _follow(demo: Demo, told: str) -> None:

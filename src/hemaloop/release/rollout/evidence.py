@@ -112,14 +112,15 @@ def weigh(
 
 
 def choose_salt(version: int, devices: Collection[str], percent: float, wanted: int) -> str:
-    """The first salt with which the first phase reaches enough of a fleet, however small the fleet.
+    """The first salt with which the first phase reaches enough of a fleet and not all of it, however small it is.
 
     Enough is `wanted`, but no more than a tenth more of the fleet than `percent` says, and at least one.
     """
     enough = min(wanted, max(1, ceil(len(devices) * (percent / 100 + 0.1)))) if devices else 0
+    most = len(devices) - 1 if len(devices) > 1 and percent < 100 else len(devices)
     salts = [str(version)] + [f"{version}.{number}" for number in range(1, TRIES)]
     for salt in salts:
-        if sum(place(device, salt) < percent for device in devices) >= enough:
+        if min(enough, most) <= sum(place(device, salt) < percent for device in devices) <= most:
             return salt
     return salts[0]
 

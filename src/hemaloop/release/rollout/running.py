@@ -52,6 +52,10 @@ class Rollouts:
     def read(self, now: datetime) -> Course:
         return read_course(self.bucket, read_state(self.bucket), self.channel, now)
 
+    def known(self) -> Channel:
+        """What the channel's file says now."""
+        return self._known(read_state(self.bucket))
+
     def begin(self, devices: Collection[str], now: datetime) -> Course:
         """Settle what is not, and begin the rollout that waits, if nothing is in its way.
 
