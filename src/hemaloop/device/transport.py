@@ -126,7 +126,7 @@ class S3Transport:
                 body.close()
 
     def _open(self, key: str, start: int, stop: int) -> tuple[Any, int]:
-        """The body, None where the range begins behind the object's end, and how many of its bytes come before `start`."""
+        """The body, and how many of its bytes come before `start`; no body: the range begins behind the end."""
         from botocore.exceptions import ClientError
 
         try:
