@@ -34,6 +34,7 @@ NAMES = (
     "fields",
     "preprocessing",
     "training",
+    "traffic",
 )
 
 
