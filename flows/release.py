@@ -10,27 +10,27 @@ from hemaloop.config import read_section, read_settings
 from hemaloop.embedded import bucket_environment
 from hemaloop.release.parameters import ReleaseParams
 from hemaloop.release.status import warnings
-from tasks.release import find_pending, mirror_champion, publish_approved, read_status, refresh_metadata
+from tasks.release import find_pending, mirror_releases, publish_approved, read_status, refresh_metadata
 
 
 @flow(name="release")
 def release(params: str = "params.yaml") -> int | None:
-    """Publish the version whose approvals suffice; MLflow's champion is what the channel names.
+    """Publish the version whose approvals suffice; MLflow says what the signatures and the channel say.
 
     Returns:
         The version that the channel names; None before the first release.
     """
     section = read_section(Path(params), "release", ReleaseParams)
     with bucket_environment(read_settings()):
-        waiting = find_pending()
+        waiting = find_pending(section.expiries)
         if waiting is not None and waiting.missing:
             get_run_logger().warning(waiting.shortfall)
         elif waiting is not None or section.channel in read_status().channels:
             # With nothing waiting it finishes what a killed run left, if anything.
             publish_approved(section)
         version = read_status().channels.get(section.channel)
-        if version is not None:
-            mirror_champion(version)
+        for line in mirror_releases(section.channel, section.expiries):
+            get_run_logger().warning(line)
     return version
 
 

@@ -8,16 +8,16 @@ from hemaloop.config import read_settings
 from hemaloop.embedded import open_bucket
 from hemaloop.release import approval, publish, status
 from hemaloop.release.approval import Approvals
-from hemaloop.release.parameters import ReleaseParams
+from hemaloop.release.parameters import Expiries, ReleaseParams
 from hemaloop.release.publish import Published, Refreshed
 from hemaloop.release.status import Status
 from tasks.retry import RETRY
 
 
 @task(**RETRY)
-def find_pending() -> Approvals | None:
-    """The version that waits to be released, and who approved it."""
-    return approval.pending(open_bucket(read_settings()), datetime.now(UTC))
+def find_pending(expiries: Expiries) -> Approvals | None:
+    """The version that waits to be released or revoked, and who approved that."""
+    return approval.pending(open_bucket(read_settings()), datetime.now(UTC), expiries)
 
 
 @task(**RETRY)
@@ -41,8 +41,11 @@ def read_status() -> Status:
 
 
 @task(**RETRY)
-def mirror_champion(version: int) -> None:
-    """MLflow's alias follows the signatures."""
-    from hemaloop.registry.versions import set_champion  # MLflow takes seconds to import
+def mirror_releases(channel: str, expiries: Expiries) -> tuple[str, ...]:
+    """MLflow's tags and alias follow the signatures; what differed, a line each."""
+    from hemaloop.registry.mirror import Standing, mirror  # MLflow takes seconds to import
 
-    set_champion(read_settings().mlflow, version)
+    settings = read_settings()
+    found = status.status(open_bucket(settings), datetime.now(UTC), expiries)
+    standings = {signed.version: Standing(signed.standing, signed.people) for signed in status.signed(found)}
+    return mirror(settings.mlflow, found.channels.get(channel), standings)

@@ -16,7 +16,9 @@ from hemaloop.inference.classifier import Classifier
 from hemaloop.inference.metadata import ModelMetadata, attach
 from hemaloop.registry import bundles
 from hemaloop.registry.champion import champion_macro_sensitivity
+from hemaloop.registry.dossier import compare, read_dossier
 from hemaloop.registry.gate import Verdict
+from hemaloop.registry.mirror import RELEASE, SIGNED_BY, Standing, mirror
 from hemaloop.registry.record import record
 from hemaloop.registry.trained import Trained, read_trained
 from hemaloop.registry.versions import (
@@ -25,6 +27,7 @@ from hemaloop.registry.versions import (
     MODEL,
     aliased,
     connect,
+    keep_author,
     list_versions,
     read_version,
     set_champion,
@@ -154,6 +157,60 @@ def test_the_champion_is_scored_on_todays_test_images(store: str, clone: Path) -
     (clone / "data/0.png").write_bytes(png(1))  # an image that the champion takes for another class
     assert champion_macro_sensitivity(store, clone, list(CLASSES)) == pytest.approx(2 / 3)
     assert champion_macro_sensitivity(store, clone, ["other", "classes"]) is None
+
+
+def test_tags_and_the_champion_are_repaired_to_what_is_signed(store: str) -> None:
+    client = connect(store)
+    client.create_registered_model(MODEL)
+    for number in range(3):
+        client.create_model_version(MODEL, f"file:///nowhere/{number}", tags={"revision": "a" * 40})
+    signed = {1: Standing("released", ("anna", "bob")), 2: Standing("waiting", ("chloe",))}
+
+    def tags() -> dict[int, tuple[str | None, str | None]]:
+        found = client.search_model_versions(f"name = '{MODEL}'")
+        return {int(each.version): (each.tags.get(RELEASE), each.tags.get(SIGNED_BY)) for each in found}
+
+    assert len(mirror(store, 1, signed)) == 5
+    says = {1: ("released", "anna, bob"), 2: ("waiting", "chloe"), 3: (None, None)}
+    assert (tags(), aliased(store, CHAMPION), mirror(store, 1, signed)) == (says, 1, ())
+
+    client.set_model_version_tag(MODEL, "3", RELEASE, "released")
+    client.delete_model_version_tag(MODEL, "1", SIGNED_BY)
+    client.set_registered_model_alias(MODEL, CHAMPION, "3")
+    assert mirror(store, 1, signed) == (
+        "version 1: signed_by is anna, bob, MLflow had None",
+        "version 3: release is None, MLflow had released",
+        "champion is 1, MLflow had 3",
+    )
+    assert (tags(), aliased(store, CHAMPION)) == (says, 1)
+    assert mirror(store, 1, signed | {9: Standing("released", ("anna",))}) == (
+        "version 9 is signed, and MLflow does not know it",
+    )
+    assert mirror(store, None, signed) == ("champion is None, MLflow had 1",)
+    assert aliased(store, CHAMPION) is None
+
+
+def test_an_approver_is_shown_figures_gate_card_author_and_the_champion(store: str, clone: Path) -> None:
+    record(store, clone.parent / "artifacts", trained(clone), PASSED, png(1))
+    keep_author(store, 1, "Anna <anna@lab.example>")
+    keep_author(store, 1, "Bob <bob@lab.example>")  # too late: somebody may have signed it
+    set_champion(store, 1)
+    (clone / "evaluation/model-card.md").write_text("# Card\n\nGood on Tuesdays.\n\n## Model details\n")
+    record(store, clone.parent / "artifacts", trained(clone, "b" * 40), PASSED, png(1))
+
+    found = read_dossier(store, 2)
+
+    assert (found.version.number, found.version.author, found.champion and found.champion.number) == (2, "", 1)
+    assert (found.champion and found.champion.author) == "Anna <anna@lab.example>"
+    assert found.verdicts == PASSED
+    assert "Good on Tuesdays" in found.card
+    assert found.digests.keys() == {"evaluation/model-card.md", "gate.json"}
+    (accuracy, size, macro) = compare(FIGURES | {"accuracy": 0.95}, found.before)
+    assert (accuracy.figure.name, accuracy.difference) == ("accuracy", pytest.approx(0.05))
+    assert (size.figure.name, macro.figure.name, macro.figure.low, macro.champion.low) == (
+        "bytes", "macro_sensitivity", 0.8, 0.8,
+    )  # fmt: skip
+    assert compare(FIGURES, {})[0].difference is None
 
 
 def test_a_version_that_is_not_there_says_where_to_look(store: str, clone: Path) -> None:

@@ -15,6 +15,7 @@ from hemaloop.release.metadata import read_state
 from hemaloop.release.publish import move_channel, publish
 from hemaloop.release.records import read_revocation
 from hemaloop.release.revocation import revoke, without
+from hemaloop.release.status import signed, status
 
 VERSIONS = st.integers(1, 6)
 CHANNELS = st.builds(
@@ -93,8 +94,7 @@ def test_a_channel_with_nothing_to_go_back_to_is_empty_and_takes_the_next_versio
     site.approve(1, ["anna", "bob"])
     publish(site.bucket, site.online, "stable", now())
     revoke_by(site, 1, "anna", "bob")
-    with pytest.raises(GateRefused, match="channel stable is empty"):
-        publish(site.bucket, site.online, "stable", now())
+    assert publish(site.bucket, site.online, "stable", now()).version == 0
 
     assert (device.channel(), device.model(1)) == (None, None)
     site.approve(2, ["anna", "bob"])
@@ -153,3 +153,16 @@ def test_a_second_act_waits_for_the_first(released_site: Site) -> None:
         GateRefused, match=r"version 3 waits to be revoked, signed by bob: .* before you approve version 5"
     ):
         site.approve(5, ["anna"], bundle(5))
+
+
+def test_status_says_of_each_version_the_last_that_was_signed(released_site: Site) -> None:
+    site = released_site
+    revoke_by(site, 3, "anna", "chloe")
+    publish(site.bucket, site.online, "stable", now())
+    revoke_by(site, 2, "bob")
+
+    assert [(each.version, each.standing, each.people) for each in signed(status(site.bucket, now()))] == [
+        (1, "released", ("anna", "bob")),
+        (2, "to be revoked", ("bob",)),
+        (3, "revoked", ("anna", "chloe")),
+    ]

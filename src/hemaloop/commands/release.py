@@ -17,7 +17,9 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     actions.add_parser("publish", help="publish the version that enough approvers signed").set_defaults(run=publish)
     actions.add_parser("status", help="signatures, expiries, channels, approvals").set_defaults(run=status)
     actions.add_parser("refresh", help="sign the online metadata anew").set_defaults(run=refresh)
-    actions.add_parser("withdraw", help="drop a version that waits for approvals").set_defaults(run=withdraw)
+    withdrawal = actions.add_parser("withdraw", help="drop a version that waits for approvals")
+    withdrawal.add_argument("--reason", default="withdrawn", help="why; kept in the audit log")
+    withdrawal.set_defaults(run=withdraw)
     for name, told in (("halt", "let no device run a version, from its next look on"), ("unhalt", "lift a halt")):
         halt = actions.add_parser(name, help=told)
         halt.add_argument("version", type=int, metavar="VERSION")
@@ -27,18 +29,29 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def publish(args: argparse.Namespace) -> int:
     from hemaloop.embedded import bucket_environment, open_bucket
-    from hemaloop.registry.versions import set_champion
     from hemaloop.release.publish import publish
 
     settings, params = _settings(args)
     with bucket_environment(settings):
         bucket, now = open_bucket(settings), datetime.now(UTC)
         done = publish(bucket, settings.keys, params.channel, now, params.expiries, staged=True)
-    set_champion(settings.mlflow, done.version)
-    print(f"channel {done.channel}: version {done.version}, approved by {', '.join(done.approved_by)}")
+        _mirror(settings, params)
+    named = f"version {done.version}, approved by {', '.join(done.approved_by)}" if done.version else "nothing"
+    print(f"channel {done.channel}: {named}")
     if done.waiting is not None:
         print(f"version {done.waiting} is released; the rollout flow brings it to devices: hemaloop rollout status")
     return 0
+
+
+def _mirror(settings: "Settings", params: "ReleaseParams") -> None:
+    """MLflow says what the signatures and the channel say."""
+    from hemaloop.embedded import open_bucket
+    from hemaloop.registry.mirror import Standing, mirror
+    from hemaloop.release.status import signed, status
+
+    found = status(open_bucket(settings), datetime.now(UTC), params.expiries)
+    standings = {each.version: Standing(each.standing, each.people) for each in signed(found)}
+    mirror(settings.mlflow, found.channels.get(params.channel), standings)
 
 
 def status(args: argparse.Namespace) -> int:
@@ -46,11 +59,12 @@ def status(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from hemaloop.embedded import bucket_environment, open_bucket
+    from hemaloop.release.acts import REVOKE
     from hemaloop.release.status import status, warnings
 
     settings, params = _settings(args)
     with bucket_environment(settings):
-        found = status(open_bucket(settings), datetime.now(UTC))
+        found = status(open_bucket(settings), datetime.now(UTC), params.expiries)
     console = Console()
     roles = Table("role", "version", "good until")
     for role in found.roles:
@@ -64,9 +78,12 @@ def status(args: argparse.Namespace) -> int:
     if found.pending is not None:
         waiting = found.pending
         console.print(
-            f"version {waiting.version} waits: {len(waiting.people)} of {waiting.threshold} approvals"
-            f" ({', '.join(waiting.people) or 'nobody'})"
+            f"version {waiting.version} waits{' to be revoked' if waiting.act == REVOKE else ''}: "
+            f"{len(waiting.people)} of {waiting.threshold} approvals ({', '.join(waiting.people) or 'nobody'})"
         )
+    for gone in found.revoked:
+        people = "nobody is recorded" if gone.record is None else ", ".join(gone.record.people)
+        console.print(f"[red]version {gone.version} is revoked by {people}[/]")
     if found.halted:
         console.print(f"[red]halted: {', '.join(map(str, found.halted))}; no device runs them[/]")
     for line in warnings(found, params.expiries):
@@ -86,12 +103,14 @@ def refresh(args: argparse.Namespace) -> int:
 
 
 def withdraw(args: argparse.Namespace) -> int:
+    import getpass
+
     from hemaloop.embedded import bucket_environment, open_bucket
     from hemaloop.release.approval import withdraw
 
     settings, _ = _settings(args)
     with bucket_environment(settings):
-        dropped = withdraw(open_bucket(settings), datetime.now(UTC))
+        dropped = withdraw(open_bucket(settings), datetime.now(UTC), getpass.getuser(), args.reason)
     print("nothing was waiting" if dropped is None else f"version {dropped.version} waits no more")
     return 0
 

@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 class Published:
     """What a channel names, and who approved it."""
 
-    version: int
+    version: int  # 0: none, for what it named was revoked
     approved_by: tuple[str, ...]
     channel: str
     waiting: int | None = None  # a released version whose rollout to the channel begins with the next look at it
@@ -100,6 +100,8 @@ def publish(
         _finish(bucket, state)
     people = standing(proposal, state.root).people
     log.info("published: %s, signed by %s", proposal.act, ", ".join(people))
+    if proposal.act.kind == REVOKE and read_channel(bucket, state, channel) is None:
+        return Published(0, (), channel)
     if proposal.act.kind == REVOKE or not files:
         return _unchanged(bucket, state, channel, now)
     return Published(proposal.version, people, channel)

@@ -1,5 +1,6 @@
 """Who approved or revoked each version, and why: releases/approvals/ and releases/revocations/<version>.json."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hemaloop.protocol.documents import decode, encode
@@ -22,7 +23,12 @@ class Record:
 
     @property
     def people(self) -> tuple[str, ...]:
-        return tuple(approval.statement.person for approval in self.approvals)
+        return people_of(self.approvals)
+
+
+def people_of(approvals: Iterable[Approval]) -> tuple[str, ...]:
+    """Whose approvals these are."""
+    return tuple(approval.statement.person for approval in approvals)
 
 
 def keep_record(bucket: Bucket, proposal: Proposal) -> None:

@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
 from hemaloop.protocol.halts import halted_versions
+from hemaloop.release.acts import APPROVE, revoked
 from hemaloop.release.approval import Approvals, standing
 from hemaloop.release.channels import fallback_of, read_channels, released
 from hemaloop.release.metadata import CHANNELS, State, read_state
 from hemaloop.release.parameters import EXPIRIES, Expiries
 from hemaloop.release.pending import Approval, waiting
-from hemaloop.release.records import read_record
+from hemaloop.release.records import Record, people_of, read_record, read_revocation
 from hemaloop.storage import Bucket
 
 
@@ -36,25 +37,55 @@ class Released:
 
 
 @dataclass(frozen=True)
+class Revoked:
+    """A version that enough approvers took away."""
+
+    version: int
+    record: Record | None  # who, and why
+
+
+@dataclass(frozen=True)
 class Status:
     roles: tuple[RoleStatus, ...]
     channels: dict[str, int]  # name -> version
     releases: tuple[Released, ...]  # oldest first
     pending: Approvals | None
     halted: tuple[int, ...] = ()  # versions that no device may run
+    revoked: tuple[Revoked, ...] = ()  # oldest first
 
 
-def status(bucket: Bucket, now: datetime) -> Status:
+@dataclass(frozen=True)
+class Signed:
+    """What people signed of one version."""
+
+    version: int
+    standing: str  # "waiting", "released", "to be revoked" or "revoked"
+    people: tuple[str, ...]  # whose signatures say so
+
+
+def status(bucket: Bucket, now: datetime, expiries: Expiries = EXPIRIES) -> Status:
     """Everything that the bucket says of releases, with its signatures checked. Raises: ConfigError, UntrustedError."""
     state = read_state(bucket)
-    proposal = waiting(bucket, state, now)
+    proposal = waiting(bucket, state, now, expiries)
     return Status(
         tuple(RoleStatus(role, version, expires, expires - now) for role, version, expires in _roles(state)),
         read_channels(bucket, state),
         tuple(_releases(bucket, state)),
         None if proposal is None else standing(proposal, state.root),
         tuple(sorted(halted_versions(state.timestamp.signed.unrecognized_fields))),
+        tuple(Revoked(version, read_revocation(bucket, version)) for version in sorted(revoked(state.targets.signed))),
     )
+
+
+def signed(found: Status) -> list[Signed]:
+    """Every version that somebody signed, once, with the last that was said of it."""
+    said = {each.version: Signed(each.version, "released", people_of(each.approvals)) for each in found.releases}
+    for each in found.revoked:
+        said[each.version] = Signed(each.version, "revoked", () if each.record is None else each.record.people)
+    if found.pending is not None:
+        standing = "waiting" if found.pending.act == APPROVE else "to be revoked"
+        said[found.pending.version] = Signed(found.pending.version, standing, found.pending.people)
+    return list(said.values())
 
 
 def warnings(found: Status, expiries: Expiries = EXPIRIES) -> list[str]:
