@@ -14,6 +14,8 @@ from hemaloop.cli import main
 from hemaloop.dataset.records import SealedImage, SealedLink, images_path, links_path, to_csv
 from hemaloop.ingest.fleet.collecting import collect
 from hemaloop.ingest.fleet.parameters import FleetParams
+from hemaloop.ingest.fleet.sums import Taken, add
+from hemaloop.ingest.fleet.table import references
 from hemaloop.ingest.ledger import Ledger, enter
 from hemaloop.ingest.schema import batches, uploads
 from hemaloop.ingest.states import State
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.slow  # MLflow
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 PARAMS = FleetParams(3, 3600, 7, 0.2, 0.1, 0.05, 24)
+PREDICTIONS = "sha256,group,actual,predicted,p_a,p_b\n1,p1,a,b,0.3,0.7\n2,p1,b,b,0.1,0.9\n"
 ANSWERED = "uploads/pi-9/2026/11/20/field-1.jpg"
 Hemaloop = Callable[..., str]
 
@@ -79,6 +82,7 @@ def register(uri: str, home: Path, revisions: tuple[str, str]) -> None:
     client.create_registered_model(MODEL)
     for revision in revisions:
         made = client.create_run(experiment)
+        client.log_text(made.info.run_id, PREDICTIONS, "evaluation/predictions.csv")
         client.create_model_version(MODEL, made.info.artifact_uri, made.info.run_id, tags={"revision": revision})
 
 
@@ -198,3 +202,18 @@ def test_a_version_leads_both_ways(hemaloop: Hemaloop) -> None:
     assert [image["upload"] for image in first["images"]] == [upload_of(0), upload_of(1)]
     assert (len(second["images"]), len(second["ran"])) == (3, 1)
     assert "no device has reported to run it" in hemaloop("trace", "model", "1")
+
+
+@pytest.mark.usefixtures("hemaloop")
+def test_what_a_model_in_the_field_is_compared_with_comes_from_its_mlflow_run(installation: Installation) -> None:
+    from tasks.fleet import learn_references
+
+    ledger = Ledger(f"sqlite:///{installation.home}/ledger.db")
+    stranger = Taken("k", Report("pi-8", NOW, "0.1.0", 99, "passed", classified={"a": 1}), NOW)
+    with ledger.writing() as connection:
+        add(connection, [stranger])  # a version that MLflow does not know is no error
+    assert learn_references.fn(PARAMS) == [2]
+    assert learn_references.fn(PARAMS) == []
+    found = references(ledger)[2]
+    assert (found.revision, found.predicted, found.labels) == (installation.revisions[1], {"b": 2}, {"a": 1, "b": 1})
+    assert (found.worth, found.confidence) == (1.0, (0, 0, 0, 0, 0, 0, 0, 1, 0, 1))

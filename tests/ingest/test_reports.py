@@ -93,6 +93,9 @@ def test_what_a_device_said_is_added_up_and_its_newest_report_is_its_state(field
     found = field.device()
     assert (found.version, found.self_test, found.classified, found.latency_ms) == (8, "failed: golden 3", 11, 9.5)
     assert [(ran.device, ran.images) for ran in who_ran(field.ledger, 7)] == [("pi-1", 6)]
+    field.report(said(NOW + MINUTE + timedelta(seconds=1), model_version=8, classified={"monocyte": 2}))
+    assert field.collect() == Collected(1, 0)
+    assert uses(field.ledger, NOW - timedelta(days=1))[-1].answers.predicted == {"monocyte": 7}
 
 
 def test_a_report_that_comes_again_counts_once_and_is_not_read_again(field: Field) -> None:
@@ -104,6 +107,17 @@ def test_a_report_that_comes_again_counts_once_and_is_not_read_again(field: Fiel
     assert field.collect() == Collected()
     assert field.bucket.was_read == []
     assert field.device().uploaded == 2
+
+
+def test_what_another_run_takes_meanwhile_counts_once(field: Field) -> None:
+    class Overtaken(CountingBucket):
+        def read_many(self, keys: Sequence[str]) -> dict[str, bytes | None]:
+            assert field.collect() == Collected(1, 0)
+            return super().read_many(keys)
+
+    field.report(said(uploaded=2))
+    assert collect(field.ledger, Overtaken(field.bucket.url), PARAMS, NOW) == Collected()
+    assert (field.device().uploaded, field.device().reports) == (2, 1)
 
 
 def test_a_report_that_comes_late_counts_and_does_not_turn_back_what_is_known(field: Field) -> None:
