@@ -82,8 +82,8 @@ def status(args: argparse.Namespace) -> int:
             f"{len(waiting.people)} of {waiting.threshold} approvals ({', '.join(waiting.people) or 'nobody'})"
         )
     for gone in found.revoked:
-        people = "nobody is recorded" if gone.record is None else ", ".join(gone.record.people)
-        console.print(f"[red]version {gone.version} is revoked by {people}[/]")
+        signers = "nobody is recorded" if gone.record is None else ", ".join(gone.record.people)
+        console.print(f"[red]version {gone.version} is revoked by {signers}[/]")
     if found.halted:
         console.print(f"[red]halted: {', '.join(map(str, found.halted))}; no device runs them[/]")
     for line in warnings(found, params.expiries):
