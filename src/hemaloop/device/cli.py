@@ -56,7 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     often.add_argument("--every", type=float, default=60.0, metavar="SECONDS", help="between two rounds (default: 60)")
     run.set_defaults(run=_run)
     update = commands.add_parser("update", parents=[common], help="fetch, test and run what the channel wants")
+    update.add_argument("--again", action="store_true", help="give releases that failed here another try")
     update.set_defaults(run=_update)
+    bench = commands.add_parser("bench", parents=[common], help="measure the model that runs; add a row to a table")
+    bench.add_argument("--against", type=Path, metavar="TFLITE", help="another model, measured in the same run")
+    bench.add_argument("--table", type=Path, default=Path("device-bench.csv"), help="(default: %(default)s)")
+    bench.set_defaults(run=_bench)
     classify = commands.add_parser("classify", parents=[common], help="classify images with the model that runs")
     classify.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="an image, or a folder of images")
     classify.add_argument("--json", action="store_true", help="a JSON object a line")
@@ -156,17 +161,39 @@ def _run(args: argparse.Namespace) -> int:
 def _update(args: argparse.Namespace) -> int:
     from hemaloop.device.home import utc_now
     from hemaloop.device.journal import Journal
+    from hemaloop.device.look import forget
+    from hemaloop.device.slots import Slots
     from hemaloop.device.transport import open_transport
     from hemaloop.device.update import Refused, update
 
     home = _home(args)
     settings = home.read_settings()
     with home.locked(), Journal(home.journal) as journal:
+        if args.again:
+            Slots(home.slots).forget_failures()
+            forget(journal)
         outcome = update(home, settings, journal, open_transport(settings.bucket), utc_now)
     if isinstance(outcome, Refused):
         print(f"hemaloop-device: {outcome}", file=sys.stderr)
         return UNTRUSTED
     print(outcome)
+    return 0
+
+
+def _bench(args: argparse.Namespace) -> int:
+    from hemaloop.device.benchmark import append, compare, row
+    from hemaloop.device.home import utc_now
+    from hemaloop.device.slots import Slots
+
+    home = _home(args)
+    version, model, images = Slots(home.slots).to_measure()
+    ours, theirs = compare(model, args.against, images)
+    against = args.against.name if args.against else ""
+    measured = row(utc_now(), home.read_settings().id, f"release {version}", ours, against, theirs)
+    append(args.table, measured)
+    compared = f"; {measured.times_faster} times faster than {against}" if theirs else ""
+    figures = f"{ours.latency_ms:.1f} ms an image, {ours.memory_mb:.0f} MB, {ours.size_bytes} bytes{compared}"
+    print(f"release {version}: {figures}; a row was added to {args.table}")
     return 0
 
 

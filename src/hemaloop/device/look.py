@@ -1,7 +1,9 @@
 """Is there anything new? Asked with one small request, where the last look was a full one and not long ago.
 
-The bucket's timestamp names all other metadata. While it is, byte for byte, the one that was verified here, and has
-not expired, a full look would end where the last one did. Only a new root could not be seen so: hence the hour.
+The bucket's timestamp names all other metadata. While its signature is that of the one that was verified here, and
+that has not expired, a full look would end where the last one did: the signature stands first in the file, and every
+change changes it. Whoever holds the old one up to us can freeze us no longer than with the whole file. Only a new
+root could not be seen so: hence the hour.
 """
 
 from dataclasses import dataclass
@@ -60,6 +62,12 @@ def still_holds(look: Look, home: Home, transport: Transport, now: datetime) -> 
     if Metadata[Timestamp].from_bytes(ours).signed.is_expired(now.astimezone(UTC)):
         return False
     try:
-        return b"".join(transport.read(f"{METADATA}timestamp.json", 0, len(ours) + 1)) == ours
+        return b"".join(transport.read(f"{METADATA}timestamp.json", 0, len(asked := _signature(ours)))) == asked
     except FileNotFoundError:
         return False
+
+
+def _signature(metadata: bytes) -> bytes:
+    """A file up to the end of its signatures; all of it, where they do not come first."""
+    signatures, signed = metadata.find(b'"signatures"'), metadata.find(b'"signed"')
+    return metadata[:signed] if 0 <= signatures < signed else metadata

@@ -87,6 +87,12 @@ class Slots:
             )
         return Model(active.version, (self._folder / active.slot / MODEL).read_bytes())
 
+    def to_measure(self) -> tuple[int, Path, list[Path]]:
+        """The version that runs, its file, and its golden images. Raises: ConfigError: there is none yet."""
+        active = self._must_be_active()
+        folder = self._folder / active.slot
+        return active.version, folder / MODEL, sorted((folder / GOLDEN).iterdir())
+
     def release(self, slot: str) -> Release | None:
         """What a slot holds; None when it is empty or half-written."""
         try:
