@@ -108,7 +108,7 @@ def sweep(slide: Image, shots: list[Shot], quality: int | None) -> Sent:
     frames_sent = bytes_sent = every_bytes = 0
     rng = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as folder:
-        chooser = Chooser(Path(folder), settings)
+        chooser = Chooser(Path(folder), settings, live=True)
         for number, shot in enumerate(shots):
             data = encode_jpeg(_seen(slide, shot, rng), QUALITY)
             choice = chooser.choose(Frame(f"{number}", datetime.now(UTC), ".jpg", data), quality)

@@ -85,6 +85,16 @@ def test_other_fields_are_new_and_a_blurred_one_is_not_sent(chooser: Chooser) ->
     assert show(chooser, view(smear(9))) == [""], "once it is sharp it is sent: the blurred one was not remembered"
 
 
+def test_a_live_cameras_blur_is_told_by_its_own_sharpness_and_a_lens_that_grew_dull_goes_on(tmp_path: Path) -> None:
+    fields = [view(smear(seed), seed=seed) for seed in range(20, 30)]
+    smeared = cv2.blur(view(smear(30)), (40, 1))  # a stage in motion
+    assert show(Chooser(tmp_path / "a", SETTINGS), *fields, smeared)[-1] == "", "among images of anywhere it may stay"
+    live = Chooser(tmp_path / "b", SETTINGS, live=True)
+    assert show(live, *fields, smeared) == [*[""] * 10, OUT_OF_FOCUS]
+    dull = [cv2.blur(view(smear(seed)), (40, 1)) for seed in range(31, 50)]
+    assert show(live, *dull)[-1] == ""
+
+
 def test_what_changed_in_a_place_counts_as_new_where_it_lies() -> None:
     before = view(smear(10))
     after = before.copy()

@@ -44,7 +44,7 @@ class Capturing:
         if self._camera is None:
             return
         if self._chooser is None:
-            self._chooser = Chooser(self._home.seen, self._settings)
+            self._chooser = Chooser(self._home.seen, self._settings, self.is_live())
         for frame in self._camera.frames():
             self._journal.note(LAST_FRAME, self._clock().isoformat(timespec="seconds"))
             choice = self._chooser.choose(frame, self._budget.quality())

@@ -1,8 +1,10 @@
 """Which frames are sent, and how: see docs/adr/0026-frames-that-are-not-sent.md."""
 
 import shutil
+from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 import cv2
 import numpy as np
@@ -16,6 +18,8 @@ from hemaloop.imaging.measure import Measures, measure
 from hemaloop.imaging.overlap import SIDE_PX, Glance, from_grey, glance, unseen
 
 REMEMBERED = 16  # sent frames of a slide that a new one is compared with
+LATELY, ENOUGH = 32, 8  # frames of a live camera that tell how sharp it can be: at most, and at least
+SHARP_SHARE = 0.5  # of their median focus; a stage in motion and a lens that is being turned show less
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,10 @@ class Choice:
 class Chooser:
     """Compares frames with those that were sent last of the slide under the microscope."""
 
-    def __init__(self, folder: Path, settings: DeviceSettings) -> None:
+    def __init__(self, folder: Path, settings: DeviceSettings, live: bool = False) -> None:
+        """`live`: the frames are of one microscope, one after the other."""
         self._settings = settings
+        self._focuses: deque[float] | None = deque(maxlen=LATELY) if live else None
         self._seen = Seen(folder, settings.slide or "unnamed")
 
     def choose(self, frame: Frame, quality: int | None) -> Choice:
@@ -41,13 +47,24 @@ class Chooser:
         measures = measure(frame.data)
         if measures.problem:
             return Choice(frame)
-        if measures.focus < self._settings.min_focus:
+        if not self._is_sharp(measures.focus):
             return Choice(frame, OUT_OF_FOCUS)
         looked = _glance(frame.data)
         worth = unseen(looked, self._seen.latest(), self._settings.min_new)
         if worth < self._settings.min_new:
             return Choice(frame, NOTHING_NEW, worth, looked)
         return Choice(_encoded(frame, measures, quality), "", worth, looked)
+
+    def _is_sharp(self, focus: float) -> bool:
+        """Against the setting, and against what this camera showed lately: so it goes on where its lens grew dull."""
+        if self._settings.min_focus == 0:
+            return True
+        if focus < self._settings.min_focus:
+            return False
+        if self._focuses is None:
+            return True
+        self._focuses.append(focus)
+        return len(self._focuses) < ENOUGH or focus >= SHARP_SHARE * median(self._focuses)
 
     def sent(self, choice: Choice) -> None:
         """The frame is in the spool: what shows the same is not sent any more."""
