@@ -25,10 +25,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def bundle(version: int, fallback: int | None = None, model: bytes = b"a model") -> bytes:
+def bundle(
+    version: int, fallback: int | None = None, model: bytes = b"a model", metrics: dict[str, float] | None = None
+) -> bytes:
     """A release bundle; what the model is does not matter to signatures."""
     golden = (GoldenImage("cell.jpg", "monocyte", (0.1, 0.9)),)
-    release = Release(version, "0" * 40, datetime(2026, 11, 1, tzinfo=UTC), golden, 0.02, 500.0, fallback)
+    release = Release(
+        version, "0" * 40, datetime(2026, 11, 1, tzinfo=UTC), golden, 0.02, 500.0, fallback, metrics or {}
+    )
     return pack(Bundle(release, model, {"cell.jpg": b"an image"}))
 
 
