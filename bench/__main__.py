@@ -35,6 +35,7 @@ NAMES = (
     "preprocessing",
     "training",
     "traffic",
+    "device_size",
 )
 
 
