@@ -97,7 +97,7 @@ def test_without_any_truth_the_figures_are_no_numbers() -> None:
 
 def test_round_cells_that_the_border_leaves_whole_tell_the_truth() -> None:
     whole = red_boxes(80)
-    cut, oval = Box(2, 100, 60, 180), Box(100, 200, 160, 300)
+    cut, oval = Box(2, 100, 72, 170), Box(100, 200, 160, 300)
     assert round_side((*whole, cut, oval), 640, 480) == 80
     assert round_side((*whole[:2], cut, oval), 640, 480) is None
 

@@ -104,6 +104,7 @@ boxes_anywhere = st.builds(
 
 
 @given(st.lists(boxes_anywhere, max_size=6), st.lists(boxes_anywhere, max_size=6), st.floats(0.05, 1))
+@settings(deadline=None)
 def test_a_box_is_matched_at_most_once_and_well_enough(one: list[Box], other: list[Box], least: float) -> None:
     pairs = match(one, other, least)
     assert len({pair.found for pair in pairs}) == len({pair.expected for pair in pairs}) == len(pairs)
@@ -114,6 +115,7 @@ def test_a_box_is_matched_at_most_once_and_well_enough(one: list[Box], other: li
 
 
 @given(boxes_anywhere, boxes_anywhere)
+@settings(max_examples=40, deadline=None)
 def test_iou_counts_pixels(one: Box, other: Box) -> None:
     def pixels(box: Box) -> set[tuple[int, int]]:
         return {(x, y) for x in range(box.left, box.right) for y in range(box.top, box.bottom)}
