@@ -8,6 +8,7 @@ import pytest
 from cutting_proxy import CuttingProxy
 from device_bench import Cloud, Pi, build, hold, new_pi
 
+from hemaloop.device import room
 from hemaloop.device.home import utc_now
 from hemaloop.device.journal import Journal
 from hemaloop.device.slots import Active
@@ -204,3 +205,17 @@ def test_dropped_line_keeps_the_working_slot_and_the_download_goes_on_where_it_s
         with pytest.raises(TransientError):
             pi.update()
         assert pi.answers("monocyte")
+
+
+def test_an_update_that_the_disk_cannot_take_is_not_begun(
+    cloud: Cloud, pi: Pi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = run_release_one(cloud, pi)
+    cloud.release(build(2))
+    with monkeypatch.context() as full:
+        full.setattr(room, "SPARE_BYTES", 2**60)
+        with pytest.raises(TransientError, match=r"release 2: it needs .* MiB of disk, .* nothing was downloaded"):
+            pi.update()
+    assert not [path for path in pi.home.downloads.iterdir() if path.name != "channel.json"]
+    assert pi.slots.active() == before
+    assert isinstance(pi.update(), Updated)

@@ -102,6 +102,7 @@ class S3Transport:
                 response_checksum_validation="when_required",
             ),
         )
+        self._client.meta.events.register_first("needs-retry.s3", _stop_at_redirects)
 
     def put(self, key: str, data: bytes) -> None:
         digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
@@ -153,6 +154,17 @@ class S3Transport:
             raise TransientError(f"{where} cannot be reached: {error}") from error
         except s3.BotoCoreError as error:
             raise ConfigError(f"{where}: {error}") from error
+
+
+def _stop_at_redirects(response: Any, **_: Any) -> None:
+    """S3 says in a header where a bucket is. Any other redirect is from something on the line, such as a log-in page:
+    botocore would ask it for the bucket's region, be redirected, ask again, until Python's stack is full.
+    """
+    answer = response[0] if response else None
+    if answer is not None and answer.status_code in (301, 302, 307) and "x-amz-bucket-region" not in answer.headers:
+        raise TransientError(
+            f"{answer.status_code}: we are sent elsewhere, which S3 does not do: is there a log-in page?"
+        )
 
 
 def _after(skip: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
