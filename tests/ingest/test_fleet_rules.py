@@ -105,7 +105,9 @@ def test_failures_self_tests_and_returns_are_told_of() -> None:
     assert judge([device()], [Use("pi-1", replace(answers({"basophil": 1}), failed=0))], {}, PARAMS) == []
     (self_test,) = judge([device(self_test="failed: golden 3")], [], {}, PARAMS)
     (returned,) = judge([device(probation="returned: 3 of 5 failed")], [], {}, PARAMS)
-    assert (self_test.kind, returned.kind) == ("self-test", "returned")
+    (stuck,) = judge([device(probation="failed: 3 of 5 failed")], [], {}, PARAMS)
+    assert (self_test.kind, returned.kind, stuck.kind) == ("self-test", "probation", "probation")
+    assert judge([device(probation="running: 3 of 20"), device(probation="passed")], [], {}, PARAMS) == []
 
 
 def test_what_a_device_did_with_an_older_model_is_no_longer_its_fault() -> None:

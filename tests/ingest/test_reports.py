@@ -283,6 +283,17 @@ def test_a_forgotten_upload_takes_its_answers_along_and_the_sums_stay(field: Fie
     assert field.device().classified == 2
 
 
+def test_answers_count_for_the_model_that_gave_them_though_another_one_reports(field: Field) -> None:
+    both = (Answer("a", 7, "monocyte", 0.91), Answer("b", 8, "basophil", 1.0), Answer("c", 8, "basophil", 0.5))
+    field.report(said(model_version=8, classified={"monocyte": 1, "basophil": 2}, answers=both))
+    field.report(said(NOW + MINUTE, model_version=8, classified={"monocyte": 10}, answers=both[:1]))  # not all of them
+    field.collect()
+    found = {use.answers.version: use.answers for use in uses(field.ledger, NOW - timedelta(days=1))}
+    assert (found[7].predicted, found[8].predicted) == ({"monocyte": 1}, {"basophil": 2, "monocyte": 10})
+    assert (found[7].confidence[9], found[8].confidence[9], found[8].confidence[5]) == (1, 1, 1)
+    assert field.device().classified == 13
+
+
 def test_refused_updates_are_kept_with_their_version(field: Field) -> None:
     field.report(said(refused_updates=(RefusedUpdate(NOW, 9, "latency 900 ms"), RefusedUpdate(NOW, None, "expired"))))
     field.collect()

@@ -13,7 +13,7 @@ from hemaloop.ingest.fleet.table import Device, Use
 from hemaloop.ingest.ledger import Ledger
 from hemaloop.ingest.schema import alarms
 
-DRIFT, CONFIDENCE, FAILURES, SELF_TEST, RETURNED = "drift", "confidence", "failures", "self-test", "returned"
+DRIFT, CONFIDENCE, FAILURES, SELF_TEST, PROBATION = "drift", "confidence", "failures", "self-test", "probation"
 
 # What is amiss already stays so down to this share of its limit: at the limit itself it would come and go.
 RELEASE = 0.5
@@ -85,8 +85,8 @@ def _of_answers(
 
 
 def _of_device(device: Device) -> Iterator[Finding]:
-    for kind, text, amiss in ((SELF_TEST, device.self_test, "failed"), (RETURNED, device.probation, "returned")):
-        if text.startswith(amiss):
+    for kind, text in ((SELF_TEST, device.self_test), (PROBATION, device.probation)):
+        if text.startswith(("failed", "returned")):  # of probation: failed, where no model could come back
             yield Finding(f"device:{device.device}", kind, f"version {device.version}: {text}")
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from hemaloop.ingest.fleet.reading import plain, written_at
 from hemaloop.ingest.schema import SUMS, answers, counts, devices, refused_updates
-from hemaloop.protocol.report import Report
+from hemaloop.protocol.report import CONFIDENCE_BINS, Report
 
 # Kinds of counts, and what their names are.
 CLASS = "class"  # images, by the label that they were given
@@ -118,8 +118,7 @@ def _add_counts(connection: Connection, taken: Sequence[Taken]) -> None:
     amounts: Counter[tuple[str, int, datetime, str, str]] = Counter()
     for each in taken:
         hour = each.written.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        version = each.report.model_version or NO_MODEL
-        for kind, name, amount in _counts(each.report):
+        for version, kind, name, amount in _counts(each.report):
             amounts[each.report.device, version, hour, kind, name] += amount
     names = ("device", "version", "hour", "kind", "name")
     statement = _inserting(connection, counts)
@@ -128,16 +127,31 @@ def _add_counts(connection: Connection, taken: Sequence[Taken]) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=names, set_=summed), rows)
 
 
-def _counts(report: Report) -> Iterable[tuple[str, str, int]]:
-    """What is not 0, but for the report itself."""
-    found = [(CLASS, label, images) for label, images in report.classified.items()]
-    found += [(CONFIDENCE, str(place), images) for place, images in enumerate(report.confidence)]
-    found += [(FAILED, "", report.failures), (UNREADABLE, "", report.unreadable), (REPORTS, "", 1)]
+def _counts(report: Report) -> Iterable[tuple[int, str, str, int]]:
+    """(version, kind, name, amount), of what is not 0."""
+    running = report.model_version or NO_MODEL
+    found = [(FAILED, "", report.failures), (UNREADABLE, "", report.unreadable), (REPORTS, "", 1)]
     if report.shadow is not None:
         beside = str(report.shadow.version)
         found += [(SHADOW_IMAGES, beside, report.shadow.images), (SHADOW_AGREED, beside, report.shadow.agreed)]
         found += [(SHADOW_FAILED, beside, report.shadow.failed)]
-    return (each for each in found if each[2])
+    counted = ((running, kind, name, amount) for kind, name, amount in found)
+    return (each for each in (*counted, *_answered(report, running)) if each[3])
+
+
+def _answered(report: Report, running: int) -> Iterable[tuple[int, str, str, int]]:
+    """What is in the sums, by the model that said it. A report may reach over an update: only its answers tell."""
+    if len(report.answers) == sum(report.classified.values()):
+        for answer in report.answers:
+            yield answer.version, CLASS, answer.label, 1
+            yield answer.version, CONFIDENCE, str(confidence_bin(answer.probability)), 1
+        return
+    yield from ((running, CLASS, label, images) for label, images in report.classified.items())
+    yield from ((running, CONFIDENCE, str(place), images) for place, images in enumerate(report.confidence))
+
+
+def confidence_bin(probability: float) -> int:
+    return min(int(probability * CONFIDENCE_BINS), CONFIDENCE_BINS - 1)
 
 
 def _answers(taken: Taken) -> Iterable[dict[str, Any]]:
