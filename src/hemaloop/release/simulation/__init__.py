@@ -1,0 +1,1 @@
+"""A simulated fleet under the very rule: how many devices ever run a bad model."""
