@@ -22,9 +22,10 @@ def find_pending(expiries: Expiries) -> Approvals | None:
 
 @task(**RETRY)
 def publish_approved(params: ReleaseParams) -> Published:
-    """Release the version that enough approvers signed."""
+    """Release the version that enough approvers signed; a channel that has one already gets it by a rollout."""
     settings = read_settings()
-    return publish.publish(open_bucket(settings), settings.keys, params.channel, datetime.now(UTC), params.expiries)
+    now = datetime.now(UTC)
+    return publish.publish(open_bucket(settings), settings.keys, params.channel, now, params.expiries, staged=True)
 
 
 @task(**RETRY)
