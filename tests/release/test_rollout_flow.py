@@ -121,4 +121,6 @@ def test_people_hold_a_rollout_and_pin_devices_by_command(
     assert channel(site) == Channel("stable", 1)
     assert type_("start", "2") == 0
     assert channel(site).rollout is not None
+    assert type_("start", "1", "--channel", "canary") == 0
+    assert decode(site.device("canary").read(channel_target("canary")) or b"", Channel) == Channel("canary", 1)
     assert "turned back" in capsys.readouterr().out
