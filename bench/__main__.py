@@ -36,6 +36,8 @@ NAMES = (
     "training",
     "traffic",
     "device_size",
+    "fleet_update",
+    "shipped",
 )
 
 
