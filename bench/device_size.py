@@ -27,7 +27,7 @@ def run() -> list[Ratio]:
 def install(folder: Path, python: str, *options: str) -> "subprocess.CompletedProcess[str]":
     """The lock, for a Raspberry Pi, with all hashes checked and nothing built."""
     uv = Path(sys.executable).with_name("uv")
-    command = [
+    command: list[str | Path] = [
         uv, "pip", "install", "--target", folder, "--python-platform", PLATFORM, "--python-version", python,
         "--only-binary", ":all:", "--require-hashes", "--requirement", LOCK, *options,
     ]  # fmt: skip

@@ -144,4 +144,5 @@ def _seen(slide: Image, shot: Shot, rng: np.random.Generator) -> Image:
         seen = cv2.GaussianBlur(seen, (0, 0), shot.defocus)
     inner = seen[margin:-margin, margin:-margin].astype(np.float32)
     noisy = inner + rng.normal(0, NOISE, inner.shape) + rng.normal(0, FLICKER)
-    return np.clip(noisy, 0, 255).astype(np.uint8)
+    frame: Image = np.clip(noisy, 0, 255).astype(np.uint8)
+    return frame
