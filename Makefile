@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 COMPARED := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo pages test check bench drill drill-ingest papers papers-quick lock format clean
+.PHONY: help demo pages test check bench drill drill-ingest drill-device papers papers-quick lock format clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -35,6 +35,9 @@ drill: $(READY) ## end ingest at each of its effects, run it again, and compare:
 
 drill-ingest: $(READY) ## faults, kills, several workers and devices: 200 seeded rounds, half an hour; ARGS="--rounds 20 --seed 7"
 	$(BIN)/python -m drill ingest $(ARGS)
+
+drill-device: $(READY) ## kill a device at every change of its disk, and start it again: half an hour
+	HEMALOOP_KILL_STEP=1 $(BIN)/pytest tests/device/test_killed_device.py --numprocesses 2 --timeout 3600
 
 papers: $(READY) ## the published systems, run and compared; goes on where it was stopped; FORM=short for half an hour
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc repro papers/dvc.yaml:compare@$(or $(FORM),full)
