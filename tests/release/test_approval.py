@@ -134,8 +134,11 @@ def test_an_approver_trusts_their_own_root_and_not_the_buckets(folder_site: Site
     forged = sign(root, [load_key(evil / "offline" / "root-anna.pem")])
     site.bucket.write("releases/metadata/1.root.json", forged.data)
 
+    root = (site.offline / "root.json").read_bytes()
     with pytest.raises(UntrustedError, match="timestamp cannot be trusted"):
         site.approve(1, ["anna"])
+    with pytest.raises(UntrustedError, match="timestamp cannot be trusted"):
+        approve(site.bucket, 1, bundle(1), str(site.approver("anna")), "anna", "ok", now(), anchor=root)
     (site.offline / "root.json").unlink()
     assert site.approve(1, ["anna"]).people == ("anna",)  # so keep root.json beside the key
 

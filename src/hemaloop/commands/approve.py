@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("approve", help="sign a model version, so that devices may run it; or revoke one")
     parser.add_argument("version", type=int, metavar="VERSION", help="the model version in MLflow")
-    parser.add_argument("--key", required=True, metavar="FILE", help="your approver's key; never on a server")
+    parser.add_argument(
+        "--key",
+        required=True,
+        metavar="FILE",
+        help="your approver's key, never on a server; or a token's, hsm:2?label=ME",
+    )
+    parser.add_argument(
+        "--root", type=Path, metavar="FILE", help="the root.json that you trust (default: beside the key)"
+    )
     parser.add_argument("--reason", help="why you approve; kept with the release (default: you are asked)")
     parser.add_argument("--person", help="your name (default: the key's file name)")
     parser.add_argument(
@@ -29,10 +37,13 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def run(args: argparse.Namespace) -> int:
     from hemaloop.config import read_settings
     from hemaloop.embedded import bucket_environment
+    from hemaloop.errors import ConfigError
 
     settings = read_settings()
-    key = Path(args.key)
-    person = args.person or key.stem.removeprefix("approver-")
+    key = args.key if args.key.startswith("hsm:") else Path(args.key)
+    if isinstance(key, str) and not args.person:
+        raise ConfigError("--person: a token does not say whose it is: give your name")
+    person = args.person or Path(key).stem.removeprefix("approver-")
     with bucket_environment(settings):
         found = _revoke(args, key, person) if args.revoke else _approve(args, key, person)
     signers = f"{', '.join(found.people)}, {len(found.people)} of {found.threshold} needed"
@@ -41,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _approve(args: argparse.Namespace, key: Path, person: str) -> "Approvals":
+def _approve(args: argparse.Namespace, key: Path | str, person: str) -> "Approvals":
     from hemaloop.config import read_settings
     from hemaloop.embedded import open_bucket
     from hemaloop.errors import UntrustedError
@@ -61,11 +72,11 @@ def _approve(args: argparse.Namespace, key: Path, person: str) -> "Approvals":
     _show(release, dossier)
     return approve(
         open_bucket(settings), args.version, bundle, key, person, args.reason or _ask("approve"), datetime.now(UTC),
-        author=dossier.version.author, documents=dossier.digests,
+        author=dossier.version.author, documents=dossier.digests, anchor=_anchor(args),
     )  # fmt: skip
 
 
-def _revoke(args: argparse.Namespace, key: Path, person: str) -> "Approvals":
+def _revoke(args: argparse.Namespace, key: Path | str, person: str) -> "Approvals":
     from hemaloop.config import read_settings
     from hemaloop.embedded import open_bucket
     from hemaloop.release.records import read_record
@@ -75,7 +86,13 @@ def _revoke(args: argparse.Namespace, key: Path, person: str) -> "Approvals":
     record = read_record(bucket, args.version)
     for approval in () if record is None else record.approvals:
         print(f"version {args.version} was approved by {approval.statement.person}: {approval.statement.reason}")
-    return revoke(bucket, args.version, key, person, args.reason or _ask("revoke"), datetime.now(UTC))
+    return revoke(
+        bucket, args.version, key, person, args.reason or _ask("revoke"), datetime.now(UTC), anchor=_anchor(args)
+    )
+
+
+def _anchor(args: argparse.Namespace) -> bytes | None:
+    return args.root.read_bytes() if args.root else None
 
 
 def _ask(act: str) -> str:

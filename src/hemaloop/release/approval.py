@@ -19,8 +19,8 @@ from hemaloop.release.channels import CUSTOM, described, released
 from hemaloop.release.metadata import State, read_state
 from hemaloop.release.parameters import EXPIRIES, Expiries
 from hemaloop.release.pending import PENDING, Approval, Proposal
-from hemaloop.release.signers import owner_of, trusted_root
-from hemaloop.release.signing import Words, approver, sign_proposed
+from hemaloop.release.signers import owner_of
+from hemaloop.release.signing import Words, anchor_of, approver, sign_proposed
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ def approve(
     expiries: Expiries = EXPIRIES,
     author: str = "",
     documents: Mapping[str, str] | None = None,
+    anchor: bytes | None = None,
 ) -> Approvals:
     """Sign a version. The first approver fixes what is signed; the next sign the same bytes.
 
@@ -80,6 +81,7 @@ def approve(
         key: the approver's key file, or where their key is, as `signing.approver` takes it.
         person, reason: kept, signed, with the release.
         author: of the candidate, as git writes people; signed too, and never its only approver.
+        anchor: the root.json that the approver trusts (default: the one beside a key file).
         documents: SHA-256 of what else the approver was shown, by name; signed too.
 
     Raises:
@@ -88,7 +90,7 @@ def approve(
         GateRefused: another version waits, or this one cannot follow what is released.
     """
     words = Words(person, reason, now)
-    state = read_state(bucket, trusted_root(key) if isinstance(key, Path) else None)
+    state = read_state(bucket, anchor or anchor_of(key))
     signer = approver(state.root, key)
     act = Act(APPROVE, version)
     told = {"author": author, "documents": dict(documents or {})}

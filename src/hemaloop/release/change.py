@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
+from tuf.api.metadata import Key, Metadata, Root, Snapshot, Targets, Timestamp
 
 from hemaloop.errors import GateRefused, UntrustedError
 from hemaloop.release.channels import CUSTOM
@@ -24,6 +24,7 @@ class Change:
 
     server: Mapping[str, CryptoSigner] = field(default_factory=dict)  # online role -> its new key
     added: Mapping[str, Mapping[str, CryptoSigner]] = field(default_factory=dict)  # role -> key file's name -> key
+    tokens: Mapping[str, Key] = field(default_factory=dict)  # role -> key that no file holds, but a person's token
     revoked: Mapping[str, frozenset[str]] = field(default_factory=dict)  # role -> key ids
     threshold: int | None = None  # of root and of targets; None: as it is
     folder: Path | None = None  # for the keys that are added
@@ -49,6 +50,8 @@ def next_root(
             root.revoke_key(keyid, role)
         for signer in change.added.get(role, {}).values():
             root.add_key(signer.public_key, role)
+        if role in change.tokens:
+            root.add_key(change.tokens[role], role)
         root.roles[role].threshold = change.threshold or root.roles[role].threshold
         _check_reachable(root, role)
     if root == old and not change.renews and not change.server:

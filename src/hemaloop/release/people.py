@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import Root, Targets
+from tuf.api.metadata import Key, Root, Targets
 
 from hemaloop.errors import ConfigError
 from hemaloop.protocol.keys import NAME
 from hemaloop.release.change import PEOPLES, Change
 from hemaloop.release.metadata import metadata_key, verified
 from hemaloop.release.rotation import Gathering, Rotated, carry_out
-from hemaloop.release.signers import load_key, new_signer, owner_of, owners_of
+from hemaloop.release.signers import load_key, mark_owner, new_signer, owner_of, owners_of
 from hemaloop.storage import Bucket
 
 PREFIXES = {Root.type: "root", Targets.type: "approver"}  # of key files
@@ -42,6 +42,27 @@ def replace_key(
         folder, added = _new_keys(offline, root, [role], person)
         fresh = {signer.public_key.keyid for group in added.values() for signer in group.values()}
         return Change(added=added, revoked={role: old - fresh}, folder=folder)
+
+    return carry_out(gathering, plan)
+
+
+def take_token(gathering: Gathering, person: str, key: Key) -> Rotated:
+    """An approver signs with the key in their token from now on, and no longer with their file.
+
+    Args:
+        key: the public half, as `open_token` reads it. gathering: as for `carry_out`; the others' keys must suffice.
+
+    Raises: as `carry_out`.
+    """
+    mark_owner(key, person)
+
+    def plan(root: Root) -> Change:
+        old = _keys_of(root, Targets.type, person)
+        if not old:
+            raise ConfigError(
+                f"{person} has no {Targets.type} key; those that count are of {_people(root, Targets.type)}"
+            )
+        return Change(tokens={Targets.type: key}, revoked={Targets.type: old - {key.keyid}})
 
     return carry_out(gathering, plan)
 

@@ -21,8 +21,7 @@ from hemaloop.release.approval import Approvals, standing
 from hemaloop.release.channels import channel_name, fallback_of, read_document, released, write_document
 from hemaloop.release.metadata import Document, State, read_state
 from hemaloop.release.parameters import EXPIRIES, Expiries
-from hemaloop.release.signers import trusted_root
-from hemaloop.release.signing import Words, approver, sign_proposed
+from hemaloop.release.signing import Words, anchor_of, approver, sign_proposed
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)
@@ -36,6 +35,7 @@ def revoke(
     reason: str,
     now: datetime,
     expiries: Expiries = EXPIRIES,
+    anchor: bytes | None = None,
 ) -> Approvals:
     """Sign that a released version must never run again; as many approvers as release one make it so.
 
@@ -45,7 +45,7 @@ def revoke(
         GateRefused: the version is not released, or something else waits. Else as `approve`.
     """
     words = Words(person, reason, now)
-    state = read_state(bucket, trusted_root(key) if isinstance(key, Path) else None)
+    state = read_state(bucket, anchor or anchor_of(key))
     signer = approver(state.root, key)
     targets = state.targets.signed
     if version not in released(targets):

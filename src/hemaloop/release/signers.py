@@ -92,8 +92,13 @@ def load_key(path: Path, owner: str | None = None) -> CryptoSigner:
 
 def _owned(private: Ed25519PrivateKey, owner: str) -> CryptoSigner:
     public = SSlibKey.from_crypto(private.public_key())
-    public.unrecognized_fields[_OWNER] = owner
+    mark_owner(public, owner)
     return CryptoSigner(private, public)
+
+
+def mark_owner(key: Key, owner: str) -> None:
+    """Say in the signed metadata whose key this is."""
+    key.unrecognized_fields[_OWNER] = owner
 
 
 def is_encrypted(data: bytes) -> bool:

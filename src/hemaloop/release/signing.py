@@ -17,7 +17,8 @@ from hemaloop.release.acts import act_of
 from hemaloop.release.metadata import State
 from hemaloop.release.parameters import Expiries
 from hemaloop.release.pending import Proposal, Statement, payload_of
-from hemaloop.release.signers import PASSPHRASE, is_encrypted, load_key, owner_of, owners_of
+from hemaloop.release.signers import PASSPHRASE, is_encrypted, load_key, owner_of, owners_of, trusted_root
+from hemaloop.release.tokens import SCHEME, TokenSigner, open_token
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)
@@ -36,18 +37,29 @@ class Words:
             raise ConfigError("an approval wants a person and a reason: who approves, and why")
 
 
-def approver(root: Root, key: Path | str) -> Signer:
-    """The signer of an approver's key. Raises: ConfigError: it cannot be read. UntrustedError: it does not count."""
-    path = Path(key)
-    signer = load_key(path)
+def approver(root: Root, key: Path | str) -> Signer | TokenSigner:
+    """The signer of an approver's key: a file's path, or "hsm:..." as `open_token` takes it.
+
+    Raises:
+        ConfigError: it cannot be read. UntrustedError: it does not count.
+    """
+    signer: Signer | TokenSigner = open_token(str(key)) if str(key).startswith(SCHEME) else load_key(Path(key))
     if signer.public_key.keyid not in root.get_delegated_role(Targets.type).keyids:
         people = ", ".join(owners_of(root, Targets.type))
         raise UntrustedError(
-            f"key {path} does not count for approvals; the approvers' keys that do are those of {people}"
+            f"key {key} does not count for approvals; the approvers' keys that do are those of {people}"
         )
-    if not is_encrypted(path.read_bytes()):
-        log.warning("key %s is not encrypted: who copies the file can approve; see %s", path, PASSPHRASE)
+    if isinstance(key, Path) and not is_encrypted(key.read_bytes()):
+        log.warning("key %s is not encrypted: who copies the file can approve; see %s", key, PASSPHRASE)
     return signer
+
+
+def anchor_of(key: Path | str) -> bytes | None:
+    """The root.json beside a key file; None, for a token too: the bucket's is believed."""
+    if isinstance(key, Path):
+        return trusted_root(key)
+    log.warning("key %s: the bucket's root is trusted; name the ceremony's root.json with --root", key)
+    return None
 
 
 def sign_proposed(
