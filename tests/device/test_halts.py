@@ -114,6 +114,11 @@ def test_an_expired_timestamp_says_nothing(cloud: Cloud, home: Home) -> None:
     halt(cloud.bucket, cloud.online, 3, utc_now() - timedelta(days=30))
     with pytest.raises(UntrustedError, match="expired"):
         look(home).halted()
+    halt(cloud.bucket, cloud.online, 4, utc_now())
+    assert look(home).halted() == {3, 4}
+    later = SignedReleases(home, open_transport(home.read_settings().bucket), utc_now() + timedelta(days=1, minutes=1))
+    with pytest.raises(UntrustedError, match="expired"):
+        later.halted()
 
 
 def test_a_halt_of_a_stolen_timestamp_key_counts_until_root_names_another(cloud: Cloud, home: Home) -> None:

@@ -157,6 +157,15 @@ def test_signatures_are_renewed_by_what_the_page_says(site: Site, device: Device
     assert_all_is_well(site, device)
 
 
+def test_the_drill_to_practise_replaces_a_key_of_each_role(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run("Practise", Path("/nowhere"))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(ROLES)
+    assert all("a device follows; the old key counts no more" in line for line in lines)
+
+
 def test_the_page_has_a_drill_for_a_lost_and_a_stolen_key_of_each_role() -> None:
     drills = {f"A {what} {role} key" for what in ("lost", "stolen") for role in ROLES}
     assert drills <= SECTIONS.keys()

@@ -28,6 +28,10 @@ def register(commands: "Subparsers") -> None:
     renew = actions.add_parser("renew", help="sign root and targets for another year; nobody's key changes")
     _takes_keys(renew)
     renew.set_defaults(run=renew_signatures)
+    drill = actions.add_parser(
+        "drill", help="replace a key of each role in a throwaway folder, and see a device follow"
+    )
+    drill.set_defaults(run=hold_drill)
 
 
 def _register_init(actions: "Subparsers") -> None:
@@ -47,9 +51,6 @@ def _register_rotate(actions: "Subparsers") -> None:
     )  # fmt: skip
     rotate.add_argument("--person", metavar="NAME", help="whose key of root or targets")
     rotate.add_argument("--offline", type=Path, metavar="DIR", help="for a person's new key")
-    rotate.add_argument(
-        "--token", metavar="hsm:N?label=NAME", help="or where it is already: a PKCS#11 token, for targets"
-    )
     rotate.set_defaults(run=rotate_keys)
 
 
@@ -89,16 +90,10 @@ def hold_ceremony(args: argparse.Namespace) -> int:
 
 def rotate_keys(args: argparse.Namespace) -> int:
     from hemaloop.errors import ConfigError
-    from hemaloop.release.people import replace_key, take_token
+    from hemaloop.release.people import replace_key
     from hemaloop.release.rotation import rotate_online
-    from hemaloop.release.tokens import open_token
 
     roles = args.role or list(ONLINE)
-    if args.token is not None:
-        if roles != ["targets"] or args.person is None:
-            raise ConfigError("a token holds an approver's key: wanted --role targets, --person NAME and --token")
-        key = open_token(args.token).public_key
-        return _change(args, lambda gathering: take_token(gathering, args.person, key))
     if set(roles) <= set(ONLINE):
         return _change(args, lambda gathering: rotate_online(gathering, roles))
     if len(roles) > 1 or args.person is None or args.offline is None:
@@ -122,6 +117,24 @@ def renew_signatures(args: argparse.Namespace) -> int:
     from hemaloop.release.people import renew
 
     return _change(args, renew)
+
+
+def hold_drill(args: argparse.Namespace) -> int:
+    from tempfile import TemporaryDirectory
+
+    from hemaloop.errors import UntrustedError
+    from hemaloop.release.drill import drill
+
+    with TemporaryDirectory(prefix="hemaloop-drill-") as folder:
+        drilled = list(drill(Path(folder), datetime.now(UTC)))
+    for each in drilled:
+        print(
+            f"{each.role:9} a device {'follows' if each.followed else 'DOES NOT FOLLOW'}; "
+            f"the old key {'counts no more' if each.gone else 'STILL COUNTS'}"
+        )
+    if not all(each.passed for each in drilled):
+        raise UntrustedError("the drill failed: see above, and hold no ceremony with this installation")
+    return 0
 
 
 def _change(args: argparse.Namespace, change: "Callable[[Gathering], Rotated]") -> int:

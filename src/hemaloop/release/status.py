@@ -63,6 +63,10 @@ class Signed:
     people: tuple[str, ...]  # whose signatures say so
 
 
+_RENEW = "gather the key holders for `hemaloop keys renew`"
+_REFRESH = "see why the refresh flow does not run"
+
+
 def status(bucket: Bucket, now: datetime, expiries: Expiries = EXPIRIES) -> Status:
     """Everything that the bucket says of releases, with its signatures checked. Raises: ConfigError, UntrustedError."""
     state = read_state(bucket)
@@ -89,17 +93,18 @@ def signed(found: Status) -> list[Signed]:
 
 
 def warnings(found: Status, expiries: Expiries = EXPIRIES) -> list[str]:
-    """What people must sign soon, and what has expired: a line each."""
+    """What people must sign soon, and what has expired: a line each, with what to do."""
     lines = []
     for role in found.roles:
+        by_people = role.role in (Root.type, Targets.type)
+        todo = _RENEW if by_people else _REFRESH
         if role.left <= timedelta():
+            halts = " and hear of no halt" if role.role in (Root.type, Timestamp.type) else ""
             lines.append(
-                f"{role.role} {role.version} expired at {role.expires}: devices take no updates until it is renewed"
+                f"{role.role} {role.version} expired at {role.expires}: devices take no updates{halts}; {todo}"
             )
-        elif role.role in (Root.type, Targets.type) and role.left <= timedelta(days=expiries.warn):
-            lines.append(
-                f"{role.role} {role.version} expires in {role.left.days} days: gather the key holders to sign anew"
-            )
+        elif by_people and role.left <= timedelta(days=expiries.warn):
+            lines.append(f"{role.role} {role.version} expires in {role.left.days} days: {todo}")
     return lines
 
 
