@@ -51,6 +51,9 @@ def _register_rotate(actions: "Subparsers") -> None:
     )  # fmt: skip
     rotate.add_argument("--person", metavar="NAME", help="whose key of root or targets")
     rotate.add_argument("--offline", type=Path, metavar="DIR", help="for a person's new key")
+    rotate.add_argument(
+        "--token", metavar="hsm:N?label=NAME", help="or where it is already: a PKCS#11 token, for targets"
+    )
     rotate.set_defaults(run=rotate_keys)
 
 
@@ -90,10 +93,16 @@ def hold_ceremony(args: argparse.Namespace) -> int:
 
 def rotate_keys(args: argparse.Namespace) -> int:
     from hemaloop.errors import ConfigError
-    from hemaloop.release.people import replace_key
+    from hemaloop.release.people import replace_key, take_token
     from hemaloop.release.rotation import rotate_online
+    from hemaloop.release.tokens import open_token
 
     roles = args.role or list(ONLINE)
+    if args.token is not None:
+        if roles != ["targets"] or args.person is None:
+            raise ConfigError("a token holds an approver's key: wanted --role targets, --person NAME and --token")
+        key = open_token(args.token).public_key
+        return _change(args, lambda gathering: take_token(gathering, args.person, key))
     if set(roles) <= set(ONLINE):
         return _change(args, lambda gathering: rotate_online(gathering, roles))
     if len(roles) > 1 or args.person is None or args.offline is None:
