@@ -33,7 +33,7 @@ def run(quick: bool = False) -> list[Ratio]:
     cv2.setNumThreads(1)
     try:
         default = _processor_seconds(images, _pipeline(["square", "resize"]), _decode_and_resize)
-        few = images[:QUICK]  # without a sidecar `scale` takes dozens of times as long as decoding
+        few = images[:QUICK]  # without a sidecar `scale` takes many times as long as decoding
         steps = [_step(name, few) for name in STEPS if name not in ("square", "resize")]
         # Where the sidecar tells the scale, as it should.
         steps.append(_ratio("scale, told", few, _pipeline(["scale"], um_per_px=0.1)))

@@ -23,11 +23,12 @@ from hemaloop.imaging.stained import Mask, Stained, separate
 RIM_UM = 6.86
 
 # On a reduced image cells are found as well and quicker. Its shorter sides, px: each finds an octave of sizes.
-_SIDES = (60, 120, 240)
+_COARSE_SIDES, _SIDE = (60, 120), 240
 _FINE_SIDES = (480, 960)  # only where cells are too small for those
 _BASE_SIDE = 240  # at which colours are told apart
 _LARGEST_GROWTH = 2.2  # of an image that is too small
 _LEAST_SIDE = 48  # px
+_LARGE, _MANY, _ALONE = 30.0, 6, 0.4  # px of 240, cells, rival: what the coarse sides alone tell well enough
 _SMALL = 18.0  # px of 240: cells below it are looked at more finely
 _SUPPORT = 0.65  # share of a cell's rim that must be seen
 _LEAST_CONTRAST = 10.0  # levels, of cells against the background; less is an evenly coloured field
@@ -84,10 +85,13 @@ def estimate(image: Image) -> Scale | None:
 
 
 def _by_red_cells(film: _Film) -> Scale | None:
-    circles = _circles(film, _SIDES)
+    grown = min(film.image.shape[:2]) / _BASE_SIDE
+    circles = _circles(film, _COARSE_SIDES)
     found = _commonest(circles)
-    small = found is None or found.diameter < _SMALL * min(film.image.shape[:2]) / _BASE_SIDE
-    if small:
+    if found is None or found.diameter < _LARGE * grown or found.count < _MANY or found.rival > _ALONE:
+        circles = distinct([*circles, *_circles(film, (_SIDE,))])
+        found = _commonest(circles)
+    if found is None or found.diameter < _SMALL * grown:
         circles = distinct([*circles, *_circles(film, _FINE_SIDES)])
         found = _commonest(circles)
     if found is None or found.count < _LEAST_CELLS or found.rival > _LARGEST_RIVAL:
