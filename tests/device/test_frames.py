@@ -23,11 +23,11 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SETTINGS = DeviceSettings("pi-1", "file:///nowhere", "stable", slide="slide-7")
 
 
-def smear(seed: int, width: int = 1600, height: int = 900) -> Image:
+def smear(seed: int, width: int = 1600, height: int = 900, px_per_cell: int = 5000) -> Image:
     """A stretch of slide: cells on a pale ground, none like another."""
     rng = np.random.default_rng(seed)
     image = np.full((height, width, 3), (228, 218, 222), np.uint8)
-    for _ in range(width * height // 5000):
+    for _ in range(width * height // px_per_cell):
         centre = tuple(int(value) for value in rng.integers(0, (width, height)))
         colour = tuple(int(value) for value in rng.integers((120, 60, 110), (205, 170, 190)))
         cv2.circle(image, centre, int(rng.integers(18, 34)), colour, -1, cv2.LINE_AA)
@@ -116,6 +116,11 @@ def test_no_more_is_taken_for_seen_than_was_shown(dx: int, dy: int, seed: int) -
 def test_another_slide_is_new(one: int, other: int) -> None:
     if one != other:
         assert unseen(glance(view(smear(one))), [glance(view(smear(other)))]) > 0.9
+
+
+def test_a_sparse_field_is_new_though_most_of_it_is_the_same_empty_glass() -> None:
+    one, other = (view(smear(seed, px_per_cell=60_000), seed=seed) for seed in (40, 41))
+    assert unseen(glance(one), [glance(other)]) == 1
 
 
 def test_what_was_sent_is_remembered_through_a_restart_and_forgotten_with_the_slide(tmp_path: Path) -> None:
