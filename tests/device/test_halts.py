@@ -13,7 +13,7 @@ from hemaloop.device.repository import SignedReleases
 from hemaloop.device.transport import open_transport
 from hemaloop.errors import ConfigError, TransientError, UntrustedError
 from hemaloop.release.ceremony import hold_ceremony
-from hemaloop.release.metadata import TIMESTAMP, read_state, read_timestamp, sign
+from hemaloop.release.metadata import TIMESTAMP, metadata_key, read_state, read_timestamp, sign
 from hemaloop.release.online import halt, unhalt
 from hemaloop.release.parameters import Expiries
 from hemaloop.release.publish import refresh
@@ -93,6 +93,23 @@ def test_a_halt_wants_the_timestamps_key_and_good_metadata_of_no_other_role(clou
     with pytest.raises(UntrustedError, match="does not count for timestamp"):
         halt(cloud.bucket, cloud.online, 4, utc_now())
     assert look(home).halted() == {3}
+
+
+@pytest.mark.parametrize("broken", ["channels.pem", "snapshot.pem", "metadata"])
+def test_refresh_keeps_halts_reaching_devices_where_it_can_keep_nothing_else_fresh(
+    cloud: Cloud, home: Home, broken: str
+) -> None:
+    halt(cloud.bucket, cloud.online, 3, utc_now() - timedelta(hours=23))
+    if broken == "metadata":
+        cloud.bucket.write(
+            f"releases/metadata/{read_state(cloud.bucket).snapshot.signed.version}.snapshot.json", b"bad"
+        )
+    else:
+        (cloud.online / broken).unlink()
+    with pytest.raises((ConfigError, UntrustedError), match=r"No such file|is not what"):
+        refresh(cloud.bucket, cloud.online, utc_now())
+    later = utc_now() + timedelta(hours=20)
+    assert SignedReleases(home, open_transport(home.read_settings().bucket), later).halted() == {3}
 
 
 def test_the_last_good_halt_counts_while_it_is_valid(cloud: Cloud, home: Home, tmp_path: Path) -> None:

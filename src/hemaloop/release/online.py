@@ -113,8 +113,21 @@ def unhalt(bucket: Bucket, online: Path, version: int, now: datetime, expiries: 
     return _halting(bucket, online, lambda found: found - {version}, now, expiries)
 
 
+def keep_timestamp(bucket: Bucket, online: Path, now: datetime, expiries: Expiries = EXPIRIES) -> None:
+    """Sign the timestamp anew as it is, whatever has become of the rest: so that halts go on reaching devices.
+
+    Raises: as `halt`.
+    """
+    _halting(bucket, online, lambda found: found, now, expiries, always=True)
+
+
 def _halting(
-    bucket: Bucket, online: Path, change: Callable[[frozenset[int]], Iterable[int]], now: datetime, expiries: Expiries
+    bucket: Bucket,
+    online: Path,
+    change: Callable[[frozenset[int]], Iterable[int]],
+    now: datetime,
+    expiries: Expiries,
+    always: bool = False,
 ) -> frozenset[int]:
     with one_writer(online):
         root = read_root(bucket)
@@ -122,10 +135,11 @@ def _halting(
         signer = load_online_key(online, Timestamp.type, root)
         before = halted_versions(signed.unrecognized_fields)
         after = frozenset(change(before))
-        if after != before:
+        if after != before or always:
             signed.version += 1
             signed.expires = expiry(now, expiries.of(Timestamp.type))
-            signed.unrecognized_fields.update(halting(after))
+            if after != before:
+                signed.unrecognized_fields.update(halting(after))
             bucket.write(TIMESTAMP, sign(signed, [signer]).data)
             log.warning("timestamp %d halts %s", signed.version, ", ".join(map(str, sorted(after))) or "nothing")
     return after

@@ -1,6 +1,7 @@
 """What the server does with approvals: publish at the threshold, move channels, keep the metadata fresh."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import TargetFile, Targets
 
-from hemaloop.errors import GateRefused, UntrustedError
+from hemaloop.errors import ConfigError, GateRefused, UntrustedError
 from hemaloop.protocol.channel import Channel, channel_target, model_target
 from hemaloop.release import audit, pending
 from hemaloop.release.acts import REVOKE
@@ -23,7 +24,7 @@ from hemaloop.release.channels import (
     write_document,
 )
 from hemaloop.release.metadata import Document, State, read_state, target_key, verified
-from hemaloop.release.online import advance, next_channels, next_timestamp, write_state
+from hemaloop.release.online import advance, keep_timestamp, next_channels, next_timestamp, write_state
 from hemaloop.release.parameters import EXPIRIES, Expiries
 from hemaloop.release.pending import Proposal
 from hemaloop.release.records import keep_record, read_record
@@ -129,7 +130,21 @@ def move_channel(
 
 
 def refresh(bucket: Bucket, online: Path, now: datetime, expiries: Expiries = EXPIRIES) -> Refreshed:
-    """A new timestamp; new channels and snapshot once half their time is over."""
+    """A new timestamp; new channels and snapshot once half their time is over.
+
+    Where a key is missing or metadata are bad it raises, but not before the timestamp is fresh, if that can be:
+    updates wait for a person, halts must not.
+    """
+    try:
+        return _refresh(bucket, online, now, expiries)
+    except (ConfigError, UntrustedError) as error:
+        with suppress(ConfigError, UntrustedError):
+            keep_timestamp(bucket, online, now, expiries)
+            log.error("only the timestamp is fresh, for the sake of halts: %s", error)
+        raise
+
+
+def _refresh(bucket: Bucket, online: Path, now: datetime, expiries: Expiries) -> Refreshed:
     with one_writer(online):
         state = read_state(bucket)
         keys = load_online(online, state.root, state.targets.signed)
