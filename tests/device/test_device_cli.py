@@ -27,7 +27,7 @@ sys.meta_path.insert(0, Refuse())
 sys.path = [path for path in sys.path if "__editable__" not in path]
 import importlib, pkgutil
 import hemaloop.device
-for module in pkgutil.iter_modules(hemaloop.device.__path__, "hemaloop.device."):
+for module in pkgutil.walk_packages(hemaloop.device.__path__, "hemaloop.device."):
     importlib.import_module(module.name)
 from hemaloop.device.transport import open_transport
 open_transport("s3://bucket")
@@ -95,6 +95,21 @@ def test_set_up_refuses_what_it_could_not_run_with(cloud: Cloud, tmp_path: Path)
         done = device(*common, *args)
         assert (done.returncode, said in done.stderr) == (2, True), done.stderr
     assert not (tmp_path / "pi").exists()
+
+
+@pytest.mark.slow
+def test_a_microscope_that_is_not_plugged_in_ends_a_round_with_2_and_shows_in_the_status(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    home = tmp_path / "pi"
+    common = ("init", "--home", home, "--id", "pi-1", "--channel", "stable", "--root", cloud.offline / "root.json")
+    assert device(*common, "--bucket", cloud.bucket.url, "--camera", "usb:9").returncode == 0
+    done = device("run", "--once", "--home", home)
+    assert (done.returncode, "camera usb:9 cannot be opened" in done.stderr) == (2, True), done.stderr
+    assert "reports sent 1" in done.stdout, "the rest of the round goes on"
+    status = json.loads(device("status", "--json", "--home", home).stdout)
+    assert "camera usb:9 cannot be opened" in status["last_problem"]
+    assert (status["capture"]["camera"], status["capture"]["last_frame"]) == ("usb:9", None)
 
 
 @pytest.mark.slow
