@@ -13,7 +13,6 @@ from pathlib import Path
 
 from markupsafe import Markup
 from rich.console import Console
-from rich.table import Table
 
 from hemaloop.config import read_section
 from hemaloop.files import write_atomically
@@ -141,13 +140,13 @@ def main() -> None:
     asked = parser.parse_args()
     params = read_section(asked.params, "rollout", RolloutParams)
     console = Console()
-    table = Table(*COLUMNS, title=f"devices that ever ran the version, of {asked.devices:,}")
+    console.print(f"devices that ever ran the version, of {asked.devices:,}; unwatched, all of them would")
     found = []
     for model in MODELS:
         with console.status(model.told):
             found.append(compare(model, params, asked.devices))
-        table.add_row(model.name, f"{asked.devices:,}", *(_told(outcome) for outcome in found[-1].ways))
-    console.print(table)
+        told = zip(COLUMNS[2:], found[-1].ways, strict=True)
+        console.print(f"{model.name}: {'; '.join(f'{way} {_told(outcome)}' for way, outcome in told)}", soft_wrap=True)
     stopped = false_alarms(params)
     console.print(f"good models that were stopped: {len(stopped)} of {FALSE_ALARMS}, in fleets of {SMALL_FLEET}")
     for outcome in stopped:

@@ -1,7 +1,6 @@
 """Devices that do what their channel says, and report; written with arrays, for there are ten thousand of them."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -17,14 +16,6 @@ ROUND_HOURS = 4  # between a device's rounds: it looks at its channel, classifie
 IMAGES_AN_HOUR = (0.5, 6.0)  # of a device, evenly between
 LATENCY_MS = (40.0, 160.0)  # of a device with the version before
 OLD, NEW = 1, 2
-
-
-@dataclass(frozen=True)
-class Arriving:
-    """A report and when it reaches the cloud."""
-
-    at: datetime
-    report: Report
 
 
 class Fleet:
@@ -47,8 +38,8 @@ class Fleet:
             self._rng.random(size) < share for share in (model.fails_self_test, model.returns, model.dies)
         )
 
-    def round(self, hour: int, now: datetime, channel: Channel, halted: frozenset[int]) -> Iterator[Arriving]:
-        """The devices whose turn it is in this hour."""
+    def round(self, hour: int, now: datetime, channel: Channel, halted: frozenset[int]) -> list[Report]:
+        """What the devices whose turn it is in this hour report, each with the time at which it arrives."""
         turn = np.arange(len(self.names)) % ROUND_HOURS == hour % ROUND_HOURS
         self._dead |= turn & (self._rng.random(len(turn)) < self._weather.dies * ROUND_HOURS / 24)
         on = np.flatnonzero(turn & ~self._dead & (self._rng.random(len(turn)) >= self._weather.off))
@@ -56,11 +47,15 @@ class Fleet:
         on = on[~self._dead[on]]
         asked = self._rng.poisson(self._rate[on] * ROUND_HOURS)
         self.images += int(asked[self.new[on]].sum())
-        for report in self._reports(on, asked, now, channel, halted):
-            if self._rng.random() >= self._weather.lost:
-                late = self._rng.random() < self._weather.late
-                delay = self._rng.exponential(self._weather.late_hours) if late else 0.0
-                yield Arriving(now + timedelta(hours=delay), report)
+        lost = self._rng.random(len(on)) < self._weather.lost
+        late = self._rng.random(len(on)) < self._weather.late
+        delays = np.where(late, self._rng.exponential(self._weather.late_hours, len(on)), 0.0)
+        arriving = [now + timedelta(hours=delay) for delay in delays.tolist()]
+        return [
+            report
+            for report, gone in zip(self._reports(on, asked, arriving, channel, halted), lost.tolist(), strict=True)
+            if not gone
+        ]
 
     def _follow(self, on: NDArray[np.intp], channel: Channel, halted: frozenset[int]) -> None:
         """Devices take NEW and go back as the channel and the halts say; some of them by themselves."""
@@ -78,7 +73,12 @@ class Fleet:
         self._avoids[returned], self.new[returned] = True, False
 
     def _reports(
-        self, on: NDArray[np.intp], asked: NDArray[np.int_], now: datetime, channel: Channel, halted: frozenset[int]
+        self,
+        on: NDArray[np.intp],
+        asked: NDArray[np.int_],
+        arriving: Sequence[datetime],
+        channel: Channel,
+        halted: frozenset[int],
     ) -> Iterator[Report]:
         new = self.new[on]
         errors = self._rng.binomial(asked, self._weather.errors + np.where(new, self._model.errors, 0.0))
@@ -95,7 +95,8 @@ class Fleet:
                 shadow = ShadowRun(NEW, int(beside[place]), int(agreed[place]), int(unanswered[place]))
             labels = zip(LABELS, answered[place].tolist(), strict=True)
             yield Report(
-                self.names[each], now, "simulated", NEW if new[place] else OLD, self._self_test_of(int(each)),
+                self.names[each], arriving[place], "simulated",
+                NEW if new[place] else OLD, self._self_test_of(int(each)),
                 classified={label: images for label, images in labels if images},
                 latency_ms=float(latency[place]) if asked[place] else None, channel=channel.name,
                 probation=self._probation_of(int(each)), failures=int(errors[place]), shadow=shadow,

@@ -1,7 +1,7 @@
 """A rollout from its first look to its end, in simulated time; rule, places and channel are the real ones."""
 
 import heapq
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from hemaloop.protocol.channel import Channel
@@ -73,7 +73,7 @@ class _Run:
                 self._look(hour)
             running = int(self._fleet.new.sum())
             history.append(Hour(hour, self._state.percent, running, int(self._fleet.ever.sum())))
-            if not live and hour >= self._ended + AFTER_HOURS:
+            if self._state.mode == Mode.FINISHED or (not live and hour >= self._ended + AFTER_HOURS):
                 break
         over = self._state.mode not in (Mode.RUNNING, Mode.PAUSED)
         return Outcome(
@@ -83,13 +83,15 @@ class _Run:
 
     def _devices(self, hour: int, channel: Channel, halted: frozenset[int]) -> None:
         now = START + timedelta(hours=hour)
-        for arriving in self._fleet.round(hour, now, channel, halted):
-            self._sent += 1
-            heapq.heappush(self._on_their_way, (arriving.at, self._sent, arriving.report))
+        for report in self._fleet.round(hour, now, channel, halted):
+            if report.at > now:
+                self._sent += 1
+                heapq.heappush(self._on_their_way, (report.at, self._sent, report))
+            else:
+                self._heard.setdefault(report.device, Heard()).add(report, self._state)
         while self._on_their_way and self._on_their_way[0][0] <= now:
-            at, _, report = heapq.heappop(self._on_their_way)
-            # The ledger too knows a report by when it came.
-            self._heard.setdefault(report.device, Heard()).add(replace(report, at=at), self._state)
+            _, _, report = heapq.heappop(self._on_their_way)
+            self._heard.setdefault(report.device, Heard()).add(report, self._state)
 
     def _look(self, hour: int) -> None:
         now = START + timedelta(hours=hour)
