@@ -71,6 +71,14 @@ def test_images_go_up_and_answers_come_back_in_a_report(any_bucket: Bucket, tmp_
     assert (after.model_version, after.self_test, after.uploaded) == (1, "passed", 1)
     assert (after.classified, after.unreadable) == ({"monocyte": 2, "neutrophil": 1}, 1)
     assert after.latency_ms is not None
+    assert (after.channel, after.probation, after.failures, sum(after.confidence)) == ("stable", "none", 0, 3)
+    uploads = {each.key for each in any_bucket.list("uploads/")}
+    assert {answer.capture for answer in after.answers} < uploads
+    assert sorted((answer.label, answer.version) for answer in after.answers) == [
+        ("monocyte", 1),
+        ("monocyte", 1),
+        ("neutrophil", 1),
+    ]
     results = [json.loads(line) for file in home.results.glob("*.jsonl") for line in file.read_text().splitlines()]
     assert sorted(each.get("label", "unreadable") for each in results) == [
         "monocyte",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hemaloop.device.rules import Refuse, Running, Stay, Take, may_update
+from hemaloop.device.rules import Avoid, Refuse, Running, Stay, Take, may_go_back, may_run_beside, may_update
 
 VERSIONS = st.integers(1, 6)
 
@@ -62,3 +62,34 @@ def test_the_signed_fallback_is_taken_and_no_other_older_release() -> None:
 def test_a_fallbacks_own_fallback_does_not_count() -> None:
     assert isinstance(may_update(Running(2, 3, fallback=1), 1), Refuse)
     assert may_update(Running(2, 3, fallback=1), 3) == Take(3)
+
+
+SETS = st.frozensets(VERSIONS)
+RUNNING = st.builds(Running, VERSIONS, st.integers(6, 9), st.none() | VERSIONS, st.booleans(), SETS)
+
+
+@given(RUNNING, VERSIONS, SETS)
+def test_what_is_halted_is_never_taken_nor_what_failed_here(
+    running: Running, wanted: int, halted: frozenset[int]
+) -> None:
+    decision = may_update(running, wanted, halted)
+    if wanted in halted:
+        assert isinstance(decision, Avoid)
+    if isinstance(decision, Take) and wanted != running.version:
+        assert wanted not in running.failed
+
+
+@given(RUNNING, VERSIONS, SETS)
+def test_a_shadow_is_another_version_that_neither_failed_nor_is_halted(
+    running: Running, shadow: int, halted: frozenset[int]
+) -> None:
+    allowed = shadow != running.version and shadow not in halted and shadow not in running.failed
+    assert may_run_beside(running, shadow, halted) == allowed
+
+
+@given(RUNNING, VERSIONS, st.booleans(), SETS)
+def test_a_device_goes_back_by_itself_on_probation_or_to_the_newest_releases_fallback(
+    running: Running, idle: int, on_probation: bool, halted: frozenset[int]
+) -> None:
+    fallback = running.version == running.highest and idle == running.fallback
+    assert may_go_back(running, idle, on_probation, halted) == (idle not in halted and (on_probation or fallback))
