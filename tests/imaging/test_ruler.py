@@ -35,6 +35,15 @@ def test_red_cells_tell_the_scale_whatever_it_is(um_per_px: float) -> None:
     assert scale.low < um_per_px < scale.high < 1.4 * scale.low
 
 
+def test_small_red_cells_in_a_wide_field_tell_it_too() -> None:
+    cells = [cell for x in (30, 70, 110) for cell in white(x, 50)]
+    image = draw_discs(reds(150, 105, cells) + cells, 0.2, 750, 525)
+    scale = estimate(image)
+    assert scale is not None
+    assert (scale.by, scale.count >= 20) == ("red cells", True)
+    assert scale.low < 0.2 < scale.high
+
+
 def test_the_same_image_tells_the_same() -> None:
     assert estimate(field(0.1)) == estimate(field(0.1))
 
