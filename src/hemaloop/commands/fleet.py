@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.table import Table
 
     from hemaloop.ingest.fleet.survey import Fleet, SurveyedDevice, SurveyedModel
 
-WRONG_CLOCK_S = 300.0  # a device's clock is told of from there on
+FAR_OFF_S = 300.0  # a newest report that is dated so far from its arrival waited, or its clock is wrong
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -64,7 +66,7 @@ def _print(found: "Fleet") -> None:
     if not found.devices:
         console.print("no device has reported yet, or nobody has collected: `hemaloop fleet collect`")
         return
-    console.print(_devices_table(found.devices), _models_table(found.models, found.days))
+    console.print(_state_table(found.devices), _answers_table(found.devices), _models_table(found.models, found.days))
     for alarm in found.alarms:
         told = "retraining asked for" if alarm.told_at else "retraining not asked for yet"
         console.print(
@@ -73,28 +75,49 @@ def _print(found: "Fleet") -> None:
         )
 
 
-def _devices_table(devices: "tuple[SurveyedDevice, ...]") -> "Table":
+def _state_table(devices: "tuple[SurveyedDevice, ...]") -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(
-        "device", "last seen", "version", "self-test", "probation", "ms", "answered", "failures", "drift", "confidence",
-        "updates refused", "traffic saved", title="Devices", title_justify="left",
+        "device", "last seen, UTC", "channel", "version", "self-test", "probation", "remarks",
+        title="Devices", title_justify="left",
     )  # fmt: skip
     for each in devices:
         device = each.device
-        seen = f"{device.last_seen:%Y-%m-%d %H:%M} UTC" + (" [red]silent[/]" if each.silent else "")
-        if abs(device.clock_ahead_s) > WRONG_CLOCK_S:
-            seen += f"\nits clock said {device.clock_ahead_s:+.0f} s"
-        if device.refused_reports:
-            seen += f"\n[red]{device.refused_reports} reports not believed[/]"
-        version = f"{device.version or 'none'}" + (f" ({escape(device.channel)})" if device.channel else "")
+        seen, version = f"{device.last_seen:%Y-%m-%d %H:%M}", f"{device.version or 'none'}"
+        said = map(escape, (device.channel, version, device.self_test, device.probation))
+        table.add_row(device.device, seen, *said, "\n".join(_remarks(each)))
+    return table
+
+
+def _remarks(found: "SurveyedDevice") -> "Iterator[str]":
+    device = found.device
+    if found.silent:
+        yield "[red]silent[/]"
+    if abs(device.clock_ahead_s) > FAR_OFF_S:
+        yield f"dated {device.clock_ahead_s:+.0f} s from its arrival"
+    if device.refused_reports:
+        yield f"[red]{device.refused_reports} reports not believed[/]"
+    if device.refused_updates:
+        yield f"{device.refused_updates} updates refused"
+    if device.dropped:
+        yield f"{device.dropped} images dropped"
+
+
+def _answers_table(devices: "tuple[SurveyedDevice, ...]") -> "Table":
+    from rich.table import Table
+
+    table = Table(
+        "device", "answered", "failures", "unreadable", "ms", "drift", "confidence", "traffic saved",
+        title="What they answered", title_justify="left",
+    )  # fmt: skip
+    for each in devices:
+        device = each.device
+        counted = map(str, (device.classified, device.failures, device.unreadable))
+        figures = (_number(device.latency_ms, 1), _number(each.shift.drift), _number(each.shift.confidence))
         saved = "-" if device.traffic_saved is None else f"{device.traffic_saved:.0%}"
-        table.add_row(
-            device.device, seen, version, escape(device.self_test), escape(device.probation),
-            _number(device.latency_ms, 1), str(device.classified), str(device.failures), _number(each.shift.drift),
-            _number(each.shift.confidence), str(device.refused_updates), saved,
-        )  # fmt: skip
+        table.add_row(device.device, *counted, *figures, saved)
     return table
 
 
