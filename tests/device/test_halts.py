@@ -13,7 +13,7 @@ from hemaloop.device.repository import SignedReleases
 from hemaloop.device.transport import open_transport
 from hemaloop.errors import ConfigError, TransientError, UntrustedError
 from hemaloop.release.ceremony import hold_ceremony
-from hemaloop.release.metadata import TIMESTAMP, metadata_key, read_state, read_timestamp, sign
+from hemaloop.release.metadata import TIMESTAMP, read_state, read_timestamp, sign
 from hemaloop.release.online import halt, unhalt
 from hemaloop.release.parameters import Expiries
 from hemaloop.release.publish import refresh

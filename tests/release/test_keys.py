@@ -11,12 +11,16 @@ from release_site import PEOPLE, CutError, Device, DyingBucket, Site, bundle, no
 from tuf.api.metadata import Metadata, Root, Targets
 
 from hemaloop.errors import ConfigError, GateRefused, UntrustedError
+from hemaloop.release.acts import act_of, revoked
 from hemaloop.release.audit import read_log, verify_entries
-from hemaloop.release.metadata import read_root
+from hemaloop.release.change import Change, next_targets
+from hemaloop.release.channels import CUSTOM
+from hemaloop.release.metadata import Document, read_root, read_state
+from hemaloop.release.parameters import EXPIRIES
 from hemaloop.release.people import add_person, renew, replace_key, revoke_person
 from hemaloop.release.publish import publish, status
 from hemaloop.release.rotation import Gathering, Rotated
-from hemaloop.release.signers import owners_of
+from hemaloop.release.signers import load_key, owners_of
 from hemaloop.release.status import warnings
 from hemaloop.storage import Bucket
 
@@ -169,6 +173,16 @@ def test_a_person_is_added_once_and_only_people_are(released: Site) -> None:
 def test_the_same_key_given_twice_counts_once(released: Site) -> None:
     with pytest.raises(GateRefused, match="root: 1 of 2 keys given"):
         renew(gather(released, both(released, "anna", "anna")))
+
+
+def test_targets_signed_anew_for_keys_keep_what_was_revoked_and_approve_nothing(released: Site) -> None:
+    state = read_state(released.bucket)
+    signed = state.targets.signed
+    assert act_of(signed) is not None
+    signed.unrecognized_fields[CUSTOM]["revoked"] = [7]
+    people = [load_key(path) for path in both(released, "anna", "bob")]
+    after = next_targets(Document(signed, b""), Change(renews=True), state.root, people, now(), EXPIRIES).signed
+    assert (act_of(after), revoked(after)) == (None, {7})
 
 
 def test_a_threshold_that_rises_wants_the_keys_of_the_new_one(released: Site, device: Device) -> None:
