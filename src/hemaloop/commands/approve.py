@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hemaloop.protocol.bundle import Release
     from hemaloop.registry.dossier import Dossier
     from hemaloop.release.approval import Approvals
+    from hemaloop.release.parameters import Expiries
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -26,6 +27,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument(
         "--root", type=Path, metavar="FILE", help="the root.json that you trust (default: beside the key)"
     )
+    parser.add_argument("--params", type=Path, help="for its expiries (default: params.yaml, where there is one)")
     parser.add_argument("--reason", help="why you approve; kept with the release (default: you are asked)")
     parser.add_argument("--person", help="your name (default: the key's file name)")
     parser.add_argument(
@@ -72,7 +74,7 @@ def _approve(args: argparse.Namespace, key: Path | str, person: str) -> "Approva
     _show(release, dossier)
     return approve(
         open_bucket(settings), args.version, bundle, key, person, args.reason or _ask("approve"), datetime.now(UTC),
-        author=dossier.version.author, documents=dossier.digests, anchor=_anchor(args),
+        author=dossier.version.author, documents=dossier.digests, expiries=_expiries(args), anchor=_anchor(args),
     )  # fmt: skip
 
 
@@ -87,8 +89,24 @@ def _revoke(args: argparse.Namespace, key: Path | str, person: str) -> "Approval
     for approval in () if record is None else record.approvals:
         print(f"version {args.version} was approved by {approval.statement.person}: {approval.statement.reason}")
     return revoke(
-        bucket, args.version, key, person, args.reason or _ask("revoke"), datetime.now(UTC), anchor=_anchor(args)
+        bucket,
+        args.version,
+        key,
+        person,
+        args.reason or _ask("revoke"),
+        datetime.now(UTC),
+        expiries=_expiries(args),
+        anchor=_anchor(args),
     )
+
+
+def _expiries(args: argparse.Namespace) -> "Expiries":
+    """Those of the server's params.yaml; an approver elsewhere than in a clone has none, and the usual ones hold."""
+    from hemaloop.config import read_section
+    from hemaloop.release.parameters import EXPIRIES, ReleaseParams
+
+    path = args.params or Path("params.yaml")
+    return read_section(path, "release", ReleaseParams).expiries if args.params or path.exists() else EXPIRIES
 
 
 def _anchor(args: argparse.Namespace) -> bytes | None:
