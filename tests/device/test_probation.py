@@ -1,7 +1,6 @@
 """A new model is kept once it has answered; one that fails is gone by itself, and what ran before is back."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +17,18 @@ from hemaloop.protocol.channel import Channel
 from hemaloop.protocol.report import ShadowRun
 from hemaloop.release.online import halt, unhalt
 from hemaloop.release.publish import refresh
+
+
+@pytest.fixture
+def cloud(cloud_of_one: Cloud) -> Cloud:
+    """After release 1."""
+    return cloud_of_one
+
+
+@pytest.fixture
+def pi(pi_of_one: Pi) -> Pi:
+    """It runs release 1."""
+    return pi_of_one
 
 
 def version(pi: Pi) -> int:
@@ -38,8 +49,6 @@ def counted(pi: Pi) -> Counts:
 
 def from_one_to(cloud: Cloud, pi: Pi, bundle: object, images: int = 3) -> None:
     """Run release 1, then release 2 on probation."""
-    cloud.release(build(1))
-    assert isinstance(pi.update(), Updated)
     cloud.release(bundle)  # type: ignore[arg-type]
     cloud.say(Channel("stable", 2, probation_images=images))
     assert isinstance(pi.update(), Updated)
@@ -78,8 +87,6 @@ def test_answers_that_cannot_be_probabilities_are_none(probabilities: list[float
 
 @pytest.mark.slow
 def test_a_new_model_that_answers_is_kept(cloud: Cloud, pi: Pi) -> None:
-    cloud.release(build(1))
-    assert isinstance(pi.update(), Updated)
     assert pi.probation == "none", "the first model has nothing to come back to"
     cloud.release(build(2))
     cloud.say(Channel("stable", 2, probation_images=2))
@@ -136,8 +143,6 @@ def test_a_model_that_takes_the_process_down_is_found_out_by_the_next_process(cl
 
 @pytest.mark.slow
 def test_an_image_that_no_model_survives_is_given_up(cloud: Cloud, pi: Pi) -> None:
-    cloud.release(build(1))
-    assert isinstance(pi.update(), Updated)
     for _ in range(MOST_DEATHS):
         pi.journal.attempt(ACTIVE, "20261121-0")
     assert pi.look("monocyte", "monocyte") == [True, True]
@@ -193,8 +198,6 @@ def test_a_halted_release_without_a_fallback_goes_on_for_a_device_must_answer(cl
 
 @pytest.mark.slow
 def test_a_shadow_answers_beside_and_never_runs(cloud: Cloud, pi: Pi) -> None:
-    cloud.release(build(1))
-    assert isinstance(pi.update(), Updated)
     cloud.release(build_blind(2))
     cloud.say(Channel("stable", 1, shadow=2))
     assert pi.update() == UpToDate(1)
@@ -215,8 +218,6 @@ def test_a_shadow_answers_beside_and_never_runs(cloud: Cloud, pi: Pi) -> None:
 
 @pytest.mark.slow
 def test_a_shadow_that_takes_the_process_down_ends_and_is_not_tried_again(cloud: Cloud, pi: Pi) -> None:
-    cloud.release(build(1))
-    assert isinstance(pi.update(), Updated)
     cloud.release(build(2))
     cloud.say(Channel("stable", 1, shadow=2))
     assert pi.update() == UpToDate(1)
@@ -244,8 +245,3 @@ def test_a_shadow_waits_until_probation_is_over(cloud: Cloud, pi: Pi) -> None:
     idle = pi.slots.idle()
     assert idle is not None
     assert (idle[0].version, idle[0].shadow) == (3, True)
-
-
-def test_failures_here_can_be_forgotten(pi: Pi, tmp_path: Path) -> None:
-    pi.slots.forget_failures()  # before the first model too
-    assert pi.slots.active() is None
