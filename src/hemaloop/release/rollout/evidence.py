@@ -114,9 +114,9 @@ def weigh(
 def choose_salt(version: int, devices: Collection[str], percent: float, wanted: int) -> str:
     """The first salt with which the first phase reaches enough of a fleet and not all of it, however small it is.
 
-    Enough is `wanted`, but no more than a tenth more of the fleet than `percent` says, and at least one.
+    Enough is `wanted`, but no more of the fleet than `percent`, rounded up: chance soon gives that.
     """
-    enough = min(wanted, max(1, ceil(len(devices) * (percent / 100 + 0.1)))) if devices else 0
+    enough = min(wanted, ceil(len(devices) * percent / 100))
     most = len(devices) - 1 if len(devices) > 1 and percent < 100 else len(devices)
     salts = [str(version)] + [f"{version}.{number}" for number in range(1, TRIES)]
     for salt in salts:
