@@ -30,7 +30,7 @@ SEED = 7
 FALSE_ALARMS = 20  # good models, each in a fleet of its own
 SMALL_FLEET = 500
 ROUGH = Weather(off=0.3, lost=0.4, late=0.5, late_hours=24.0, dies=0.01)
-COLUMNS = ("model", "all at once, unwatched", "all at once", "phases", "phases and shadow runs", "bad network")
+COLUMNS = ("model", "all at once", "phases", "phases and shadow runs", "bad network")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def page(found: Sequence[Compared], stopped: int, devices: int, params: RolloutP
     caught = sum(each.shadowed.mode != Mode.FINISHED for each in bad)
     return render(
         "Rollouts, simulated",
-        [_devices(found, devices), *(_model(each) for each in found), _how(params)],
+        [_devices(found), *(_model(each) for each in found), _how(params)],
         subtitle=f"{devices:,} devices; rule, places and channel are those that real devices follow",
         badge=Badge(f"{caught} of {len(bad)} bad models stopped", GOOD if caught == len(bad) else BAD),
         tiles=(
@@ -82,11 +82,11 @@ def page(found: Sequence[Compared], stopped: int, devices: int, params: RolloutP
     )
 
 
-def _devices(found: Sequence[Compared], devices: int) -> Section:
-    rows = [[each.model.told, f"{devices:,}", *(_told(outcome) for outcome in each.ways)] for each in found]
+def _devices(found: Sequence[Compared]) -> Section:
+    rows = [[each.model.told, *(_told(outcome) for outcome in each.ways)] for each in found]
     return Section("Devices that ever ran it", [
         blocks.table(COLUMNS, rows, "Devices that ran the version, if only for a moment, and after how many hours "
-                     "it was stopped. Unwatched, every device gets it.", words=range(2, len(COLUMNS))),
+                     "it was stopped; all at once, too, the rule watches.", words=range(1, len(COLUMNS))),
         blocks.paragraph("A model that answers otherwise in the same shares of labels shows in shadow runs alone: "
                          "nothing else that devices report speaks of it.", "note"),
     ])  # fmt: skip
@@ -102,11 +102,11 @@ def _told(outcome: Outcome) -> str:
 def _model(each: Compared) -> Section:
     series = [
         Line(name, [hour.hour for hour in outcome.history], [hour.ever for hour in outcome.history])
-        for name, outcome in zip(COLUMNS[2:], each.ways, strict=True)
+        for name, outcome in zip(COLUMNS[1:], each.ways, strict=True)
     ]
     alt = f"Devices that ever ran the version, by hour: {each.model.told}"
     reasons = [
-        Markup("{}: {}").format(name, outcome.reason) for name, outcome in zip(COLUMNS[2:], each.ways, strict=True)
+        Markup("{}: {}").format(name, outcome.reason) for name, outcome in zip(COLUMNS[1:], each.ways, strict=True)
     ]
     svg = lines(series, "hours since the rollout began", "devices that ever ran it", alt, markers=False)
     return Section(each.model.name, [
@@ -140,12 +140,12 @@ def main() -> None:
     asked = parser.parse_args()
     params = read_section(asked.params, "rollout", RolloutParams)
     console = Console()
-    console.print(f"devices that ever ran the version, of {asked.devices:,}; unwatched, all of them would")
+    console.print(f"devices that ever ran the version, of {asked.devices:,}")
     found = []
     for model in MODELS:
         with console.status(model.told):
             found.append(compare(model, params, asked.devices))
-        told = zip(COLUMNS[2:], found[-1].ways, strict=True)
+        told = zip(COLUMNS[1:], found[-1].ways, strict=True)
         console.print(f"{model.name}: {'; '.join(f'{way} {_told(outcome)}' for way, outcome in told)}", soft_wrap=True)
     stopped = false_alarms(params)
     console.print(f"good models that were stopped: {len(stopped)} of {FALSE_ALARMS}, in fleets of {SMALL_FLEET}")
