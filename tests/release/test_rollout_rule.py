@@ -229,3 +229,12 @@ def test_every_measure_can_stop_a_rollout() -> None:
     """A measure that was added and is not judged would be found here."""
     known = {"heard", "placed", "devices", "images", "errors_before", "labels_before", "silent_others", "labels"}
     assert {field.name for field in fields(Evidence)} - known == set(COUNTED)
+
+
+def test_each_phase_wants_images_of_its_own_and_a_pause_wants_none() -> None:
+    later = START + timedelta(days=9)
+    known = replace(state(25.0), images_before=5000, good=9)
+    assert decide(known, good_evidence(1, 5999), PARAMS, later).reason == "999 of 1000 images"
+    assert decide(known, good_evidence(1, 6000), PARAMS, later).action is Action.ADVANCE
+    paused = decide(replace(known, mode=Mode.PAUSED.value), good_evidence(1, 6000), PARAMS, later)
+    assert (paused.action, paused.reason) == (Action.HOLD, "paused until a person resumes it")
