@@ -47,6 +47,7 @@ def _yaml() -> "YAML":
 
     yaml = YAML()  # round trip: comments, order and the way that numbers are written
     yaml.width = _WIDE
+    yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.preserve_quotes = True
     yaml.brace_single_entry_mapping_in_flow_sequence = True  # [{a: 1}] stays so, and doesn't become [a: 1]
     return yaml
