@@ -20,22 +20,22 @@ from tuf.ngclient import Updater
 
 from bench.ratio import Ratio, compare, seconds
 from hemaloop.device.home import DeviceSettings, Home, set_up
-from hemaloop.device.look import Look, still_holds
-from hemaloop.device.repository import TARGETS, SignedReleases, TransportFetcher
-from hemaloop.device.rules import Take, may_update
-from hemaloop.device.slots import Slots
 from hemaloop.device.transport import Transport, open_transport
+from hemaloop.device.updates.look import Look, still_holds
+from hemaloop.device.updates.repository import TARGETS, SignedReleases, TransportFetcher
+from hemaloop.device.updates.rules import Take, may_update
+from hemaloop.device.updates.slots import Slots
 from hemaloop.embedded import environment, running
 from hemaloop.protocol.bundle import Bundle, GoldenImage, Release, pack, unpack
 from hemaloop.protocol.channel import Channel, Rollout, channel_target, model_target, wanted_version
 from hemaloop.protocol.documents import decode, encode
-from hemaloop.release.approval import approve
-from hemaloop.release.ceremony import hold_ceremony
+from hemaloop.release.approvals.approval import approve
+from hemaloop.release.keys.ceremony import hold_ceremony
+from hemaloop.release.keys.signers import load_online
 from hemaloop.release.metadata import METADATA, read_state, target_key
 from hemaloop.release.online import advance, next_channels
 from hemaloop.release.parameters import EXPIRIES
 from hemaloop.release.publish import publish
-from hemaloop.release.signers import load_online
 from hemaloop.storage import Bucket
 
 QUICK, FULL = 50, 500  # devices

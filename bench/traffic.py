@@ -19,9 +19,9 @@ import numpy as np
 
 from bench.images import enlarged, fields
 from bench.ratio import Ratio
-from hemaloop.device.cameras.frame import Frame
-from hemaloop.device.cameras.usb import QUALITY
-from hemaloop.device.frames import Chooser
+from hemaloop.device.capture.cameras.frame import Frame
+from hemaloop.device.capture.cameras.usb import QUALITY
+from hemaloop.device.capture.frames import Chooser
 from hemaloop.device.home import DeviceSettings
 from hemaloop.imaging.decode import Image, decode, encode_jpeg
 

@@ -6,8 +6,9 @@ from prefect import task
 
 from hemaloop.config import read_settings
 from hemaloop.embedded import open_bucket
-from hemaloop.release import approval, publish, status
-from hemaloop.release.approval import Approvals
+from hemaloop.release import publish, status
+from hemaloop.release.approvals import approval
+from hemaloop.release.approvals.approval import Approvals
 from hemaloop.release.parameters import Expiries, ReleaseParams
 from hemaloop.release.publish import Published, Refreshed
 from hemaloop.release.status import Status

@@ -11,14 +11,14 @@ from tuf.api.metadata import TargetFile
 
 from hemaloop.device.home import Home, utc_now
 from hemaloop.device.journal import Journal
-from hemaloop.device.slots import Active
-from hemaloop.device.update import Refused, Updated
+from hemaloop.device.updates.slots import Active
+from hemaloop.device.updates.update import Refused, Updated
 from hemaloop.protocol.channel import Channel, channel_target, model_target
 from hemaloop.protocol.documents import encode
+from hemaloop.release.keys.signers import load_key, load_online
 from hemaloop.release.metadata import State, metadata_key, read_state, sign, target_key, versions
 from hemaloop.release.online import advance, next_channels
 from hemaloop.release.parameters import EXPIRIES
-from hemaloop.release.signers import load_key, load_online
 
 
 def copied(before: Path, folder: Path, url: str) -> Iterator[Pi]:

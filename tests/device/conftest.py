@@ -10,7 +10,7 @@ from device_bench import Cloud, Pi, hold, new_pi
 from hostile_store import HostileStore
 
 from hemaloop.device.journal import Journal
-from hemaloop.device.slots import Active
+from hemaloop.device.updates.slots import Active
 from hemaloop.storage import Bucket
 
 

@@ -11,27 +11,27 @@ import numpy as np
 from tiny_model import CLASSES, SIZE_PX, tiny_tflite
 from tuf.api.metadata import TargetFile
 
-from hemaloop.device import probation
 from hemaloop.device.answering import Answering
 from hemaloop.device.home import Clock, DeviceSettings, Home, set_up, utc_now
 from hemaloop.device.journal import Journal
-from hemaloop.device.slots import Slots
 from hemaloop.device.transport import open_transport
-from hemaloop.device.update import Outcome, update
+from hemaloop.device.updates import probation
+from hemaloop.device.updates.slots import Slots
+from hemaloop.device.updates.update import Outcome, update
 from hemaloop.inference.classifier import Classifier
 from hemaloop.inference.metadata import ModelMetadata, attach
 from hemaloop.protocol.bundle import Bundle, GoldenImage, Release, pack
 from hemaloop.protocol.channel import Channel, channel_target, model_target
 from hemaloop.protocol.documents import encode
-from hemaloop.release import pending
-from hemaloop.release.approval import approve
-from hemaloop.release.ceremony import hold_ceremony
+from hemaloop.release.approvals import pending
+from hemaloop.release.approvals.approval import approve
 from hemaloop.release.channels import write_channel
+from hemaloop.release.keys.ceremony import hold_ceremony
+from hemaloop.release.keys.signers import OnlineKeys, load_key, load_online
 from hemaloop.release.metadata import State, read_state, sign, target_key
 from hemaloop.release.online import advance, next_channels
 from hemaloop.release.parameters import EXPIRIES
 from hemaloop.release.publish import publish
-from hemaloop.release.signers import OnlineKeys, load_key, load_online
 from hemaloop.storage import Bucket
 
 PEOPLE = ("ada", "bela", "chen")

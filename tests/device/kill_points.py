@@ -22,7 +22,7 @@ import hemaloop.device.agent as agents
 from hemaloop.device.home import Home, utc_now
 from hemaloop.device.journal import Journal
 from hemaloop.device.transport import open_transport
-from hemaloop.device.update import update
+from hemaloop.device.updates.update import update
 
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "shutil.rmtree", "os.link", "os.truncate"}
 WRITES = ("INSERT", "UPDATE", "DELETE", "COMMIT")

@@ -14,11 +14,11 @@ from cutting_proxy import CuttingProxy
 from device_bench import Cloud, build, hold, image, new_pi
 
 from hemaloop.device.agent import Agent, Round
+from hemaloop.device.capture.spool import Spool
 from hemaloop.device.home import Home, utc_now
 from hemaloop.device.journal import UPLOADED, Journal
-from hemaloop.device.slots import Slots
-from hemaloop.device.spool import Spool
 from hemaloop.device.transport import open_transport
+from hemaloop.device.updates.slots import Slots
 from hemaloop.embedded import Server
 from hemaloop.errors import ConfigError, TransientError, UntrustedError
 from hemaloop.protocol.documents import decode

@@ -17,11 +17,14 @@ from device_bench import Cloud, Pi, build
 from tuf.api.metadata import Snapshot, TargetFile, Targets
 
 from hemaloop.device.home import utc_now
-from hemaloop.device.slots import Active
-from hemaloop.device.update import Returned, Updated, UpToDate
+from hemaloop.device.updates.slots import Active
+from hemaloop.device.updates.update import Returned, Updated, UpToDate
 from hemaloop.protocol.bundle import pack
 from hemaloop.protocol.channel import Channel, channel_target, model_target
 from hemaloop.protocol.documents import encode
+from hemaloop.release.keys.people import renew
+from hemaloop.release.keys.rotation import Gathering, rotate
+from hemaloop.release.keys.signers import load_key, load_online
 from hemaloop.release.metadata import (
     CHANNELS,
     METADATA,
@@ -32,10 +35,7 @@ from hemaloop.release.metadata import (
 )
 from hemaloop.release.online import halt, next_snapshot, next_timestamp, unhalt
 from hemaloop.release.parameters import EXPIRIES
-from hemaloop.release.people import renew
 from hemaloop.release.publish import refresh
-from hemaloop.release.rotation import Gathering, rotate
-from hemaloop.release.signers import load_key, load_online
 
 pytestmark = pytest.mark.slow
 

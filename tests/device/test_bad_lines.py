@@ -15,7 +15,7 @@ from hemaloop.device.agent import Agent
 from hemaloop.device.home import utc_now
 from hemaloop.device.journal import Journal
 from hemaloop.device.transport import open_transport
-from hemaloop.device.update import Refused, Updated, UpToDate
+from hemaloop.device.updates.update import Refused, Updated, UpToDate
 from hemaloop.embedded import Server
 from hemaloop.errors import ConfigError, HemaloopError, TransientError
 from hemaloop.release.publish import refresh

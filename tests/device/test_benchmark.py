@@ -10,7 +10,7 @@ from device_bench import Cloud, Pi, build, build_blind
 
 from hemaloop.device.benchmark import Measured, append, row
 from hemaloop.device.cli import main
-from hemaloop.device.update import Avoided, Updated
+from hemaloop.device.updates.update import Avoided, Updated
 from hemaloop.errors import DataError
 from hemaloop.protocol.bundle import MODEL
 from hemaloop.protocol.channel import Channel

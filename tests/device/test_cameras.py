@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from hemaloop.device.cameras.choosing import choose_camera
-from hemaloop.device.cameras.folder import FolderCamera
-from hemaloop.device.cameras.replay import ReplayCamera
-from hemaloop.device.cameras.usb import UsbCamera
+from hemaloop.device.capture.cameras.choosing import choose_camera
+from hemaloop.device.capture.cameras.folder import FolderCamera
+from hemaloop.device.capture.cameras.replay import ReplayCamera
+from hemaloop.device.capture.cameras.usb import UsbCamera
 from hemaloop.device.home import DeviceSettings
 from hemaloop.device.journal import Journal
 from hemaloop.errors import ConfigError, TransientError

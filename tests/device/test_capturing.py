@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
-from hemaloop.device.budget import Budget
-from hemaloop.device.capturing import Capturing
+from hemaloop.device.capture.budget import Budget
+from hemaloop.device.capture.capturing import Capturing
+from hemaloop.device.capture.spool import Spool
+from hemaloop.device.capture.uploading import upload
 from hemaloop.device.home import DeviceSettings, Home
 from hemaloop.device.journal import Counts, Journal, UnsentReport
-from hemaloop.device.spool import Spool
 from hemaloop.device.status import read_status, text
 from hemaloop.device.transport import open_transport
-from hemaloop.device.uploading import upload
 from hemaloop.errors import HemaloopError, TransientError
 from hemaloop.protocol.keys import parse_upload_key
 from hemaloop.protocol.report import Traffic

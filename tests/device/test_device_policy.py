@@ -15,8 +15,8 @@ from device_bench import build, hold, image, new_pi
 from hemaloop.device.agent import Agent
 from hemaloop.device.home import utc_now
 from hemaloop.device.journal import Journal
-from hemaloop.device.slots import Slots
 from hemaloop.device.transport import open_transport
+from hemaloop.device.updates.slots import Slots
 from hemaloop.embedded import environment, free_port
 from hemaloop.errors import ConfigError
 from hemaloop.protocol.keys import parse_upload_key

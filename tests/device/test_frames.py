@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hemaloop.device.cameras.frame import Frame
-from hemaloop.device.frames import REMEMBERED, Chooser
+from hemaloop.device.capture.cameras.frame import Frame
+from hemaloop.device.capture.frames import REMEMBERED, Chooser
 from hemaloop.device.home import DeviceSettings
 from hemaloop.device.journal import NOTHING_NEW, OUT_OF_FOCUS
 from hemaloop.imaging.decode import Image, decode, encode_jpeg, encode_png

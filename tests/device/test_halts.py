@@ -9,16 +9,16 @@ from device_bench import Cloud, new_pi
 from tuf.api.metadata import Snapshot
 
 from hemaloop.device.home import Home, utc_now
-from hemaloop.device.repository import SignedReleases
 from hemaloop.device.transport import open_transport
+from hemaloop.device.updates.repository import SignedReleases
 from hemaloop.errors import ConfigError, TransientError, UntrustedError
-from hemaloop.release.ceremony import hold_ceremony
+from hemaloop.release.keys.ceremony import hold_ceremony
+from hemaloop.release.keys.rotation import rotate
+from hemaloop.release.keys.signers import load_key
 from hemaloop.release.metadata import TIMESTAMP, read_state, read_timestamp, sign
 from hemaloop.release.online import halt, unhalt
 from hemaloop.release.parameters import Expiries
 from hemaloop.release.publish import refresh
-from hemaloop.release.rotation import rotate
-from hemaloop.release.signers import load_key
 from hemaloop.storage import Bucket
 
 PEOPLE = ("ada", "bela", "chen")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tuf.api.metadata import Root, Timestamp
 
 from hemaloop.device import pace
-from hemaloop.device.update import Updated
+from hemaloop.device.updates.update import Updated
 from hemaloop.errors import TransientError
 from hemaloop.protocol.bundle import pack
 from hemaloop.release.metadata import (

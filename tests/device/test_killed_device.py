@@ -20,7 +20,7 @@ from hemaloop.device.agent import Agent
 from hemaloop.device.home import Home, utc_now
 from hemaloop.device.journal import Journal
 from hemaloop.device.transport import open_transport
-from hemaloop.device.update import Refused, Updated, UpToDate
+from hemaloop.device.updates.update import Refused, Updated, UpToDate
 from hemaloop.protocol.bundle import Bundle
 from hemaloop.protocol.channel import Channel
 from hemaloop.protocol.documents import decode

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hemaloop.device.answering import ACTIVE, MOST_DEATHS, SHADOW, is_possible
 from hemaloop.device.home import utc_now
 from hemaloop.device.journal import Counts, UnsentReport
-from hemaloop.device.probation import Trial, Verdict, judge
-from hemaloop.device.update import Avoided, Refused, Returned, Updated, UpToDate
+from hemaloop.device.updates.probation import Trial, Verdict, judge
+from hemaloop.device.updates.update import Avoided, Refused, Returned, Updated, UpToDate
 from hemaloop.protocol.channel import Channel
 from hemaloop.protocol.report import ShadowRun
 from hemaloop.release.online import halt, unhalt

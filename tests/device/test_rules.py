@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hemaloop.device.rules import Avoid, Refuse, Running, Stay, Take, may_go_back, may_run_beside, may_update
+from hemaloop.device.updates.rules import Avoid, Refuse, Running, Stay, Take, may_go_back, may_run_beside, may_update
 
 VERSIONS = st.integers(1, 6)
 

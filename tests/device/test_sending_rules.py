@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hemaloop.device.budget import BEST, WORST, Budget, Window, advance, quality
-from hemaloop.device.cameras.frame import Frame
-from hemaloop.device.dropping import Waiting, victims
+from hemaloop.device.capture.budget import BEST, WORST, Budget, Window, advance, quality
+from hemaloop.device.capture.cameras.frame import Frame
+from hemaloop.device.capture.dropping import Waiting, victims
+from hemaloop.device.capture.spool import Spool, capture_id
 from hemaloop.device.home import DeviceSettings
 from hemaloop.device.journal import Journal
-from hemaloop.device.spool import Spool, capture_id
 from hemaloop.errors import DataError, TransientError
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

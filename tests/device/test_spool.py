@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hemaloop.device.cameras.folder import FolderCamera
-from hemaloop.device.cameras.frame import Frame
+from hemaloop.device.capture.cameras.folder import FolderCamera
+from hemaloop.device.capture.cameras.frame import Frame
+from hemaloop.device.capture.spool import Spool, capture_id
 from hemaloop.device.home import DeviceSettings
 from hemaloop.device.journal import CLASSIFIED, UPLOADED, Counts, Journal, UnsentReport
-from hemaloop.device.spool import Spool, capture_id
 from hemaloop.errors import ConfigError, DataError, TransientError
 from hemaloop.protocol.documents import decode
 from hemaloop.protocol.keys import parse_upload_key

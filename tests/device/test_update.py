@@ -8,11 +8,11 @@ import pytest
 from cutting_proxy import CuttingProxy
 from device_bench import Cloud, Pi, build, hold, new_pi
 
-from hemaloop.device import room
 from hemaloop.device.home import utc_now
 from hemaloop.device.journal import Journal
-from hemaloop.device.slots import Active
-from hemaloop.device.update import NothingReleased, Refused, Updated, UpToDate
+from hemaloop.device.updates import room
+from hemaloop.device.updates.slots import Active
+from hemaloop.device.updates.update import NothingReleased, Refused, Updated, UpToDate
 from hemaloop.embedded import Server
 from hemaloop.errors import ConfigError, TransientError
 from hemaloop.release.publish import refresh

@@ -12,8 +12,8 @@ from tuf.ngclient import FetcherInterface, Updater
 from hemaloop.protocol.bundle import Bundle, GoldenImage, Release, pack
 from hemaloop.protocol.channel import Channel, channel_target, model_target
 from hemaloop.protocol.documents import decode
-from hemaloop.release.approval import Approvals, approve
-from hemaloop.release.ceremony import hold_ceremony
+from hemaloop.release.approvals.approval import Approvals, approve
+from hemaloop.release.keys.ceremony import hold_ceremony
 from hemaloop.release.metadata import METADATA, TARGETS
 from hemaloop.storage import Bucket
 

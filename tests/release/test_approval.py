@@ -12,15 +12,15 @@ from tuf.api.metadata import Metadata, Root, TargetFile
 
 from hemaloop.errors import ConfigError, GateRefused, UntrustedError
 from hemaloop.protocol.documents import decode, encode
-from hemaloop.release import pending as proposals
-from hemaloop.release.approval import Approvals, approve, is_author, pending, withdraw
-from hemaloop.release.ceremony import hold_ceremony
+from hemaloop.release.approvals import pending as proposals
+from hemaloop.release.approvals.approval import Approvals, approve, is_author, pending, withdraw
+from hemaloop.release.approvals.pending import Approval, Statement, payload_of, propose, sign_statement
+from hemaloop.release.approvals.records import read_record
+from hemaloop.release.keys.ceremony import hold_ceremony
+from hemaloop.release.keys.signers import load_key, new_signer, write_key
 from hemaloop.release.metadata import read_state, sign
 from hemaloop.release.parameters import Expiries
-from hemaloop.release.pending import Approval, Statement, payload_of, propose, sign_statement
 from hemaloop.release.publish import publish
-from hemaloop.release.records import read_record
-from hemaloop.release.signers import load_key, new_signer, write_key
 from hemaloop.storage import Bucket
 
 

@@ -16,11 +16,11 @@ from tuf.api.metadata import TargetFile, Targets
 
 from hemaloop.errors import ConfigError, GateRefused, UntrustedError
 from hemaloop.release.channels import write_channel
+from hemaloop.release.keys.signers import load_key, load_online
 from hemaloop.release.metadata import CHANNELS, METADATA, TIMESTAMP, State, read_state, sign, target_key, verified
 from hemaloop.release.online import advance, next_channels
 from hemaloop.release.parameters import EXPIRIES
 from hemaloop.release.publish import move_channel, publish, refresh, rotate, status
-from hemaloop.release.signers import load_key, load_online
 
 EVIL = b"a model that nobody approved"
 

@@ -9,15 +9,15 @@ import pytest
 from release_site import Site, bundle, now
 
 from hemaloop.protocol.documents import decode, encode
+from hemaloop.release.approvals.records import REVOCATIONS
+from hemaloop.release.approvals.revocation import revoke
 from hemaloop.release.audit import AUDIT, Findings, Signed, append, read_log, verify_entries
 from hemaloop.release.auditing import verify_log
+from hemaloop.release.keys.people import revoke_person
+from hemaloop.release.keys.rotation import Gathering
+from hemaloop.release.keys.signers import new_signer
 from hemaloop.release.metadata import read_state
-from hemaloop.release.people import revoke_person
 from hemaloop.release.publish import publish
-from hemaloop.release.records import REVOCATIONS
-from hemaloop.release.revocation import revoke
-from hemaloop.release.rotation import Gathering
-from hemaloop.release.signers import new_signer
 from hemaloop.storage import Bucket
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)

@@ -12,10 +12,10 @@ from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
 from hemaloop import cli
 from hemaloop.errors import ConfigError, UntrustedError
+from hemaloop.release.keys.signers import load_key
 from hemaloop.release.metadata import CHANNELS, State, read_state, sign, verified
 from hemaloop.release.online import halt
 from hemaloop.release.publish import publish, refresh, status
-from hemaloop.release.signers import load_key
 from hemaloop.storage import Bucket
 
 ROOT = Path(__file__).parents[2]

@@ -11,16 +11,16 @@ from release_site import PEOPLE, CutError, Device, DyingBucket, Site, bundle, no
 from tuf.api.metadata import Metadata, Root, Targets
 
 from hemaloop.errors import ConfigError, GateRefused, UntrustedError
-from hemaloop.release.acts import act_of, revoked
+from hemaloop.release.approvals.acts import act_of, revoked
 from hemaloop.release.audit import read_log, verify_entries
-from hemaloop.release.change import Change, next_targets
 from hemaloop.release.channels import CUSTOM
+from hemaloop.release.keys.change import Change, next_targets
+from hemaloop.release.keys.people import add_person, renew, replace_key, revoke_person
+from hemaloop.release.keys.rotation import Gathering, Rotated
+from hemaloop.release.keys.signers import load_key, owners_of
 from hemaloop.release.metadata import Document, read_root, read_state
 from hemaloop.release.parameters import EXPIRIES
-from hemaloop.release.people import add_person, renew, replace_key, revoke_person
 from hemaloop.release.publish import publish, status
-from hemaloop.release.rotation import Gathering, Rotated
-from hemaloop.release.signers import load_key, owners_of
 from hemaloop.release.status import warnings
 from hemaloop.storage import Bucket
 
@@ -260,7 +260,7 @@ def test_renewing_signs_root_and_targets_for_another_year(folder_site: Site, tmp
 def test_whatever_changes_follow_each_other_devices_follow_and_enough_keys_are_left(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, int]]
 ) -> None:
-    from hemaloop.release.ceremony import hold_ceremony
+    from hemaloop.release.keys.ceremony import hold_ceremony
 
     folder = tmp_path_factory.mktemp("site")
     bucket = Bucket(f"file://{folder}/bucket")

@@ -9,9 +9,9 @@ from release_site import CutError, DyingBucket, Site, bundle, now
 from tuf.api.exceptions import ExpiredMetadataError
 
 from hemaloop.errors import GateRefused, UntrustedError
+from hemaloop.release.approvals.pending import PENDING
 from hemaloop.release.channels import may_move
 from hemaloop.release.parameters import Expiries
-from hemaloop.release.pending import PENDING
 from hemaloop.release.publish import move_channel, publish, refresh, status
 from hemaloop.release.status import warnings
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from release_site import PEOPLE, CutError, DyingBucket, Site, now
 
-from hemaloop.release.ceremony import hold_ceremony
+from hemaloop.release.keys.ceremony import hold_ceremony
 from hemaloop.release.parameters import Expiries
 from hemaloop.release.publish import publish, status
 from hemaloop.storage import Bucket

@@ -8,13 +8,13 @@ from release_site import CutError, DyingBucket, Site, bundle, now
 from hemaloop.errors import ConfigError, GateRefused, UntrustedError
 from hemaloop.protocol.channel import Channel, Rollout
 from hemaloop.protocol.halts import halted_versions
-from hemaloop.release.acts import revoked
-from hemaloop.release.approval import Approvals, pending
+from hemaloop.release.approvals.acts import revoked
+from hemaloop.release.approvals.approval import Approvals, pending
+from hemaloop.release.approvals.records import read_revocation
+from hemaloop.release.approvals.revocation import revoke, without
 from hemaloop.release.channels import released
 from hemaloop.release.metadata import read_state
 from hemaloop.release.publish import move_channel, publish
-from hemaloop.release.records import read_revocation
-from hemaloop.release.revocation import revoke, without
 from hemaloop.release.status import signed, status
 
 VERSIONS = st.integers(1, 6)

@@ -13,19 +13,19 @@ from tuf.api.metadata import TargetFile, Targets
 from hemaloop.errors import GateRefused, UntrustedError
 from hemaloop.protocol.channel import model_target
 from hemaloop.protocol.documents import decode
-from hemaloop.release import pending
-from hemaloop.release.acts import APPROVE, REVOKE, Act, next_targets
-from hemaloop.release.approval import approve
+from hemaloop.release.approvals import pending
+from hemaloop.release.approvals.acts import APPROVE, REVOKE, Act, next_targets
+from hemaloop.release.approvals.approval import approve
+from hemaloop.release.approvals.pending import Approval, Statement, payload_of
+from hemaloop.release.approvals.revocation import revoke
 from hemaloop.release.audit import append
 from hemaloop.release.auditing import verify_log
 from hemaloop.release.channels import write_channel
+from hemaloop.release.keys.signers import ONLINE_ROLES, OnlineKeys, load_key, load_online
 from hemaloop.release.metadata import State, read_state, sign, target_key
 from hemaloop.release.online import advance, next_channels
 from hemaloop.release.parameters import EXPIRIES
-from hemaloop.release.pending import Approval, Statement, payload_of
 from hemaloop.release.publish import publish
-from hemaloop.release.revocation import revoke
-from hemaloop.release.signers import ONLINE_ROLES, OnlineKeys, load_key, load_online
 
 EVIL = bundle(3, model=b"a model that nobody approved")
 

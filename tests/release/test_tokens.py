@@ -10,12 +10,12 @@ import pytest
 from release_site import Site, bundle, now
 
 from hemaloop.errors import ConfigError, UntrustedError
-from hemaloop.release.approval import approve
+from hemaloop.release.approvals.approval import approve
 from hemaloop.release.auditing import verify_log
-from hemaloop.release.people import take_token
+from hemaloop.release.keys.people import take_token
+from hemaloop.release.keys.rotation import Gathering
+from hemaloop.release.keys.tokens import open_token
 from hemaloop.release.publish import publish
-from hemaloop.release.rotation import Gathering
-from hemaloop.release.tokens import open_token
 
 LIBRARY = Path(os.environ.get("PYKCS11LIB", "/usr/lib/softhsm/libsofthsm2.so"))
 PIN, URI = "1234", "hsm:2?label=anna"

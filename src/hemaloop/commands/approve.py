@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from hemaloop.protocol.bundle import Release
     from hemaloop.registry.dossier import Dossier
-    from hemaloop.release.approval import Approvals
+    from hemaloop.release.approvals.approval import Approvals
     from hemaloop.release.parameters import Expiries
 
 
@@ -61,7 +61,7 @@ def _approve(args: argparse.Namespace, key: Path | str, person: str) -> "Approva
     from hemaloop.protocol.bundle import unpack
     from hemaloop.registry.bundles import fetch
     from hemaloop.registry.dossier import read_dossier
-    from hemaloop.release.approval import approve
+    from hemaloop.release.approvals.approval import approve
 
     settings = read_settings()
     dossier, bundle = read_dossier(settings.mlflow, args.version), fetch(settings.mlflow, args.version)
@@ -81,8 +81,8 @@ def _approve(args: argparse.Namespace, key: Path | str, person: str) -> "Approva
 def _revoke(args: argparse.Namespace, key: Path | str, person: str) -> "Approvals":
     from hemaloop.config import read_settings
     from hemaloop.embedded import open_bucket
-    from hemaloop.release.records import read_record
-    from hemaloop.release.revocation import revoke
+    from hemaloop.release.approvals.records import read_record
+    from hemaloop.release.approvals.revocation import revoke
 
     bucket = open_bucket(read_settings())
     record = read_record(bucket, args.version)

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hemaloop.config import Settings
+    from hemaloop.release.keys.rotation import Gathering, Rotated
     from hemaloop.release.parameters import ReleaseParams
-    from hemaloop.release.rotation import Gathering, Rotated
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -78,7 +78,7 @@ def _takes_keys(parser: argparse.ArgumentParser) -> None:
 
 def hold_ceremony(args: argparse.Namespace) -> int:
     from hemaloop.embedded import bucket_environment, open_bucket
-    from hemaloop.release.ceremony import hold_ceremony
+    from hemaloop.release.keys.ceremony import hold_ceremony
 
     settings, params = _settings(args)
     with bucket_environment(settings):
@@ -93,9 +93,9 @@ def hold_ceremony(args: argparse.Namespace) -> int:
 
 def rotate_keys(args: argparse.Namespace) -> int:
     from hemaloop.errors import ConfigError
-    from hemaloop.release.people import replace_key, take_token
-    from hemaloop.release.rotation import rotate_online
-    from hemaloop.release.tokens import open_token
+    from hemaloop.release.keys.people import replace_key, take_token
+    from hemaloop.release.keys.rotation import rotate_online
+    from hemaloop.release.keys.tokens import open_token
 
     roles = args.role or list(ONLINE)
     if args.token is not None:
@@ -111,19 +111,19 @@ def rotate_keys(args: argparse.Namespace) -> int:
 
 
 def add_person(args: argparse.Namespace) -> int:
-    from hemaloop.release.people import add_person
+    from hemaloop.release.keys.people import add_person
 
     return _change(args, lambda gathering: add_person(gathering, args.person, args.offline, args.threshold))
 
 
 def revoke_person(args: argparse.Namespace) -> int:
-    from hemaloop.release.people import revoke_person
+    from hemaloop.release.keys.people import revoke_person
 
     return _change(args, lambda gathering: revoke_person(gathering, args.person, args.threshold))
 
 
 def renew_signatures(args: argparse.Namespace) -> int:
-    from hemaloop.release.people import renew
+    from hemaloop.release.keys.people import renew
 
     return _change(args, renew)
 
@@ -132,7 +132,7 @@ def hold_drill(args: argparse.Namespace) -> int:
     from tempfile import TemporaryDirectory
 
     from hemaloop.errors import UntrustedError
-    from hemaloop.release.drill import drill
+    from hemaloop.release.keys.drill import drill
 
     with TemporaryDirectory(prefix="hemaloop-drill-") as folder:
         drilled = list(drill(Path(folder), datetime.now(UTC)))
@@ -148,7 +148,7 @@ def hold_drill(args: argparse.Namespace) -> int:
 
 def _change(args: argparse.Namespace, change: "Callable[[Gathering], Rotated]") -> int:
     from hemaloop.embedded import bucket_environment, open_bucket
-    from hemaloop.release.rotation import Gathering
+    from hemaloop.release.keys.rotation import Gathering
 
     settings, params = _settings(args)
     with bucket_environment(settings):

@@ -59,7 +59,7 @@ def status(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from hemaloop.embedded import bucket_environment, open_bucket
-    from hemaloop.release.acts import REVOKE
+    from hemaloop.release.approvals.acts import REVOKE
     from hemaloop.release.status import status, warnings
 
     settings, params = _settings(args)
@@ -106,7 +106,7 @@ def withdraw(args: argparse.Namespace) -> int:
     import getpass
 
     from hemaloop.embedded import bucket_environment, open_bucket
-    from hemaloop.release.approval import withdraw
+    from hemaloop.release.approvals.approval import withdraw
 
     settings, _ = _settings(args)
     with bucket_environment(settings):

@@ -11,10 +11,10 @@ from tuf.api.metadata import TargetFile
 
 from hemaloop.protocol.channel import model_target
 from hemaloop.release.channels import write_channel
+from hemaloop.release.keys.signers import load_key, load_online
 from hemaloop.release.metadata import read_state, sign, target_key
 from hemaloop.release.online import advance, next_channels
 from hemaloop.release.parameters import EXPIRIES
-from hemaloop.release.signers import load_key, load_online
 from hemaloop.storage import Bucket
 
 

@@ -18,12 +18,12 @@ from hemaloop.demo.summary import Device, Model, Revision, Summary, show
 from hemaloop.demo.uploads import spoil, upload_slides
 from hemaloop.embedded import bucket_environment, environment, open_bucket
 from hemaloop.errors import ConfigError, GateRefused, HemaloopError
-from hemaloop.release.approval import approve
-from hemaloop.release.ceremony import hold_ceremony
+from hemaloop.release.approvals.approval import approve
+from hemaloop.release.keys.ceremony import hold_ceremony
+from hemaloop.release.keys.rotation import rotate
 from hemaloop.release.parameters import ReleaseParams
 from hemaloop.release.publish import move_channel
 from hemaloop.release.rollout.rule import Action
-from hemaloop.release.rotation import rotate
 from hemaloop.release.status import Released, status
 
 log = logging.getLogger(__name__)

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import hemaloop
-from hemaloop.device import probation
-from hemaloop.device import update as updates
 from hemaloop.device.answering import Answering
-from hemaloop.device.budget import PERIODS, Budget
-from hemaloop.device.capturing import Capturing
+from hemaloop.device.capture.budget import PERIODS, Budget
+from hemaloop.device.capture.capturing import Capturing
+from hemaloop.device.capture.spool import Spool
+from hemaloop.device.capture.uploading import upload
 from hemaloop.device.disk import explain
 from hemaloop.device.home import Clock, DeviceSettings, Home
 from hemaloop.device.journal import CLASSIFIED, FAILED, UNREADABLE, UPLOADED, Counts, Journal, UnsentReport
-from hemaloop.device.slots import Active, Slots
-from hemaloop.device.spool import Spool
 from hemaloop.device.transport import Transport
-from hemaloop.device.uploading import upload
+from hemaloop.device.updates import probation
+from hemaloop.device.updates import update as updates
+from hemaloop.device.updates.slots import Active, Slots
 from hemaloop.errors import HemaloopError, TransientError, UntrustedError
 from hemaloop.protocol.documents import encode
 from hemaloop.protocol.keys import report_key

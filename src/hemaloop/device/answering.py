@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hemaloop.device import probation
 from hemaloop.device.home import Clock, DeviceSettings, Home
 from hemaloop.device.journal import FAILED, UNREADABLE, Journal
-from hemaloop.device.probation import Verdict
 from hemaloop.device.results import append_result
-from hemaloop.device.slots import Active, Held, Slots
+from hemaloop.device.updates import probation
+from hemaloop.device.updates.probation import Verdict
+from hemaloop.device.updates.slots import Active, Held, Slots
 from hemaloop.errors import DataError
 from hemaloop.inference.classifier import Classifier
 from hemaloop.protocol.bundle import MODEL

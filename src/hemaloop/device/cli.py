@@ -161,10 +161,10 @@ def _run(args: argparse.Namespace) -> int:
 def _update(args: argparse.Namespace) -> int:
     from hemaloop.device.home import utc_now
     from hemaloop.device.journal import Journal
-    from hemaloop.device.look import forget
-    from hemaloop.device.slots import Slots
     from hemaloop.device.transport import open_transport
-    from hemaloop.device.update import Refused, update
+    from hemaloop.device.updates.look import forget
+    from hemaloop.device.updates.slots import Slots
+    from hemaloop.device.updates.update import Refused, update
 
     home = _home(args)
     settings = home.read_settings()
@@ -183,7 +183,7 @@ def _update(args: argparse.Namespace) -> int:
 def _bench(args: argparse.Namespace) -> int:
     from hemaloop.device.benchmark import append, compare, row
     from hemaloop.device.home import utc_now
-    from hemaloop.device.slots import Slots
+    from hemaloop.device.updates.slots import Slots
 
     home = _home(args)
     version, model, images = Slots(home.slots).to_measure()
@@ -200,7 +200,7 @@ def _bench(args: argparse.Namespace) -> int:
 def _classify(args: argparse.Namespace) -> int:
     import json
 
-    from hemaloop.device.slots import Slots
+    from hemaloop.device.updates.slots import Slots
     from hemaloop.inference.classifier import Classifier
     from hemaloop.inference.lines import answer_line, image_files, text_line
 

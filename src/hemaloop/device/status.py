@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import hemaloop
-from hemaloop.device import probation
 from hemaloop.device.agent import LAST_PROBLEM
-from hemaloop.device.budget import PERIODS, Budget
-from hemaloop.device.capturing import LAST_FRAME
+from hemaloop.device.capture.budget import PERIODS, Budget
+from hemaloop.device.capture.capturing import LAST_FRAME
+from hemaloop.device.capture.spool import Spool, Usage
+from hemaloop.device.capture.uploading import BUDGET_SPENT, LAST_UPLOAD
 from hemaloop.device.home import DeviceSettings, Home
 from hemaloop.device.journal import (
     CLASSIFIED,
@@ -23,10 +24,9 @@ from hemaloop.device.journal import (
     UPLOADED,
     Journal,
 )
-from hemaloop.device.slots import NAMES, Slots
-from hemaloop.device.spool import Spool, Usage
-from hemaloop.device.update import LAST_UPDATE, SELF_TEST
-from hemaloop.device.uploading import BUDGET_SPENT, LAST_UPLOAD
+from hemaloop.device.updates import probation
+from hemaloop.device.updates.slots import NAMES, Slots
+from hemaloop.device.updates.update import LAST_UPDATE, SELF_TEST
 from hemaloop.protocol.report import RefusedUpdate
 
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from securesystemslib.signer import Key
 from tuf.api.metadata import Root, Targets
 
-from hemaloop.release.acts import APPROVE, REVOKE, revoked
+from hemaloop.release.approvals.acts import APPROVE, REVOKE, revoked
+from hemaloop.release.approvals.records import Record, read_record, read_revocation
 from hemaloop.release.audit import Findings, Signed, read_log, verify_entries
 from hemaloop.release.channels import released
 from hemaloop.release.metadata import State, metadata_key, read_state, verified, versions
-from hemaloop.release.records import Record, read_record, read_revocation
 from hemaloop.storage import Bucket
 
 

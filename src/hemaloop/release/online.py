@@ -15,6 +15,7 @@ from tuf.api.metadata import Snapshot, TargetFile, Targets, Timestamp
 
 from hemaloop.errors import ConfigError
 from hemaloop.protocol.halts import halted_versions, halting
+from hemaloop.release.keys.signers import OnlineKeys, load_online_key, one_writer
 from hemaloop.release.metadata import (
     CHANNELS,
     TIMESTAMP,
@@ -27,7 +28,6 @@ from hemaloop.release.metadata import (
     write_metadata,
 )
 from hemaloop.release.parameters import EXPIRIES, Expiries
-from hemaloop.release.signers import OnlineKeys, load_online_key, one_writer
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,13 @@ from tuf.api.metadata import TargetFile, Targets
 
 from hemaloop.errors import ConfigError, GateRefused, UntrustedError
 from hemaloop.protocol.channel import Channel, channel_target, model_target
-from hemaloop.release import audit, pending
-from hemaloop.release.acts import REVOKE
-from hemaloop.release.approval import standing
+from hemaloop.release import audit
+from hemaloop.release.approvals import pending
+from hemaloop.release.approvals.acts import REVOKE
+from hemaloop.release.approvals.approval import standing
+from hemaloop.release.approvals.pending import Proposal
+from hemaloop.release.approvals.records import keep_record, read_record
+from hemaloop.release.approvals.revocation import channels_without, with_halt
 from hemaloop.release.channels import (
     check_name,
     fallback_of,
@@ -23,15 +27,12 @@ from hemaloop.release.channels import (
     released,
     write_document,
 )
+from hemaloop.release.keys.rotation import rotate
+from hemaloop.release.keys.signers import load_online, one_writer
 from hemaloop.release.metadata import Document, State, read_state, target_key, verified
 from hemaloop.release.online import advance, keep_timestamp, next_channels, next_timestamp, write_state
 from hemaloop.release.parameters import EXPIRIES, Expiries
-from hemaloop.release.pending import Proposal
-from hemaloop.release.records import keep_record, read_record
-from hemaloop.release.revocation import channels_without, with_halt
 from hemaloop.release.rollout.course import await_rollout, read_course
-from hemaloop.release.rotation import rotate
-from hemaloop.release.signers import load_online, one_writer
 from hemaloop.release.status import Status, status
 from hemaloop.storage import Bucket
 

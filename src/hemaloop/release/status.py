@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
 from hemaloop.protocol.halts import halted_versions
-from hemaloop.release.acts import APPROVE, revoked
-from hemaloop.release.approval import Approvals, standing
+from hemaloop.release.approvals.acts import APPROVE, revoked
+from hemaloop.release.approvals.approval import Approvals, standing
+from hemaloop.release.approvals.pending import Approval, waiting
+from hemaloop.release.approvals.records import Record, people_of, read_record, read_revocation
 from hemaloop.release.channels import fallback_of, read_channels, released
 from hemaloop.release.metadata import CHANNELS, State, read_state
 from hemaloop.release.parameters import EXPIRIES, Expiries
-from hemaloop.release.pending import Approval, waiting
-from hemaloop.release.records import Record, people_of, read_record, read_revocation
 from hemaloop.storage import Bucket
 
 

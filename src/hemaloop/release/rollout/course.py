@@ -16,10 +16,10 @@ from hemaloop.protocol.channel import Channel, Rollout
 from hemaloop.protocol.documents import decode, encode
 from hemaloop.protocol.halts import halted_versions
 from hemaloop.release.channels import fallback_of, read_document
+from hemaloop.release.keys.signers import OnlineKeys
 from hemaloop.release.metadata import CHANNELS
 from hemaloop.release.metadata import State as Repository
 from hemaloop.release.rollout.rule import LIVE, Mode, State
-from hemaloop.release.signers import OnlineKeys
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ from hemaloop.protocol.halts import halted_versions
 from hemaloop.protocol.keys import NAME
 from hemaloop.release import audit
 from hemaloop.release.channels import check_name, fallback_of, read_document, released, write_document
+from hemaloop.release.keys.signers import OnlineKeys, load_online, one_writer
 from hemaloop.release.metadata import State as Repository
 from hemaloop.release.metadata import read_state
 from hemaloop.release.online import advance, halt, next_channels, unhalt
@@ -25,7 +26,6 @@ from hemaloop.release.rollout.course import Course, Step, channel_of, read_cours
 from hemaloop.release.rollout.evidence import choose_salt
 from hemaloop.release.rollout.parameters import RolloutParams
 from hemaloop.release.rollout.rule import LIVE, Action, Decision, Evidence, Mode, State
-from hemaloop.release.signers import OnlineKeys, load_online, one_writer
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from tuf.api.metadata import Key, Metadata, Root, Snapshot, Targets, Timestamp
 
 from hemaloop.errors import GateRefused, UntrustedError
 from hemaloop.release.channels import CUSTOM
+from hemaloop.release.keys.signers import owner_of, owners_of
 from hemaloop.release.metadata import CHANNELS, Document, expiry, sign, verified
 from hemaloop.release.parameters import Expiries
-from hemaloop.release.signers import owner_of, owners_of
 
 PEOPLES = (Root.type, Targets.type)  # the roles whose keys people hold
 

@@ -12,13 +12,14 @@ from tuf.api.metadata import Root, Targets
 
 from hemaloop.errors import ConfigError, GateRefused, UntrustedError
 from hemaloop.protocol.channel import model_target
-from hemaloop.release import audit, pending
-from hemaloop.release.acts import act_of
+from hemaloop.release import audit
+from hemaloop.release.approvals import pending
+from hemaloop.release.approvals.acts import act_of
+from hemaloop.release.approvals.pending import Proposal, Statement, payload_of
+from hemaloop.release.keys.signers import PASSPHRASE, is_encrypted, load_key, owner_of, owners_of, trusted_root
+from hemaloop.release.keys.tokens import SCHEME, TokenSigner, open_token
 from hemaloop.release.metadata import State
 from hemaloop.release.parameters import Expiries
-from hemaloop.release.pending import Proposal, Statement, payload_of
-from hemaloop.release.signers import PASSPHRASE, is_encrypted, load_key, owner_of, owners_of, trusted_root
-from hemaloop.release.tokens import SCHEME, TokenSigner, open_token
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ from hemaloop.errors import DataError
 from hemaloop.protocol.channel import model_target
 from hemaloop.protocol.documents import decode, encode
 from hemaloop.protocol.keys import RELEASES
-from hemaloop.release.acts import APPROVE, Act, act_of
+from hemaloop.release.approvals.acts import APPROVE, Act, act_of
 from hemaloop.release.metadata import Document, State, metadata_key
 from hemaloop.release.parameters import EXPIRIES, Expiries
 from hemaloop.storage import Bucket

@@ -17,8 +17,8 @@ from tuf.ngclient import Updater
 from tuf.ngclient.fetcher import FetcherInterface
 
 from hemaloop.device.home import Home
-from hemaloop.device.room import check_room
 from hemaloop.device.transport import RefusedKeyError, Transport
+from hemaloop.device.updates.room import check_room
 from hemaloop.errors import HemaloopError, TransientError, UntrustedError
 from hemaloop.protocol.channel import Channel, channel_target, model_target
 from hemaloop.protocol.documents import decode

@@ -13,9 +13,9 @@ from hemaloop.files import write_atomically
 from hemaloop.protocol.channel import channel_target
 from hemaloop.protocol.keys import NAME
 from hemaloop.release.audit import append
+from hemaloop.release.keys.signers import ANCHOR, ONLINE_ROLES, new_signer, read_passphrase, write_key
 from hemaloop.release.metadata import CHANNELS, ROOT, TIMESTAMP, Document, expiry, metadata_key, sign, write_metadata
 from hemaloop.release.parameters import EXPIRIES, Expiries
-from hemaloop.release.signers import ANCHOR, ONLINE_ROLES, new_signer, read_passphrase, write_key
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 
-from hemaloop.device.cameras.frame import Frame
-from hemaloop.device.dropping import Waiting, victims
+from hemaloop.device.capture.cameras.frame import Frame
+from hemaloop.device.capture.dropping import Waiting, victims
 from hemaloop.device.home import DeviceSettings
 from hemaloop.errors import DataError, TransientError
 from hemaloop.files import sync_folder, write_atomically

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import cv2
 
-from hemaloop.device.cameras.frame import Frame
-from hemaloop.device.cameras.usb import opened, taken
+from hemaloop.device.capture.cameras.frame import Frame
+from hemaloop.device.capture.cameras.usb import opened, taken
 from hemaloop.device.home import Clock
 from hemaloop.errors import ConfigError
 from hemaloop.protocol.keys import IMAGE_SUFFIXES

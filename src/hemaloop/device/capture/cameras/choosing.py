@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from hemaloop.device.cameras.folder import FolderCamera
-from hemaloop.device.cameras.frame import Camera
+from hemaloop.device.capture.cameras.folder import FolderCamera
+from hemaloop.device.capture.cameras.frame import Camera
 from hemaloop.device.home import Clock, DeviceSettings
 from hemaloop.device.journal import Journal
 
@@ -20,11 +20,11 @@ def choose_camera(settings: DeviceSettings, journal: Journal, clock: Clock) -> C
     kind, _, rest = settings.camera.partition(":")
     # OpenCV's video is loaded only where it is used.
     if kind == "usb":
-        from hemaloop.device.cameras.usb import UsbCamera
+        from hemaloop.device.capture.cameras.usb import UsbCamera
 
         return UsbCamera(rest, settings.size(), settings.camera_rate, settings.camera_seconds, clock)
     if kind == "replay":
-        from hemaloop.device.cameras.replay import ReplayCamera
+        from hemaloop.device.capture.cameras.replay import ReplayCamera
 
         return ReplayCamera(Path(rest), settings.camera_rate, settings.camera_seconds, clock)
     return FolderCamera(Path(settings.camera), journal, clock)

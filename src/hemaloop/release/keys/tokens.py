@@ -14,7 +14,7 @@ from securesystemslib.exceptions import UnsupportedLibraryError
 from securesystemslib.signer import HSMSigner, Key, Signature
 
 from hemaloop.errors import ConfigError
-from hemaloop.release.signers import PASSPHRASE, read_passphrase
+from hemaloop.release.keys.signers import PASSPHRASE, read_passphrase
 
 SCHEME = "hsm:"
 

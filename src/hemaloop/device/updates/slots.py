@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from hemaloop.device.rules import Running
+from hemaloop.device.updates.rules import Running
 from hemaloop.errors import ConfigError, DataError, UntrustedError
 from hemaloop.files import write_atomically
 from hemaloop.protocol.bundle import GOLDEN, MODEL, RELEASE, Bundle, Release

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from hemaloop.protocol.documents import decode, encode
 from hemaloop.protocol.keys import RELEASES
-from hemaloop.release.acts import APPROVE
-from hemaloop.release.pending import Approval, Proposal
+from hemaloop.release.approvals.acts import APPROVE
+from hemaloop.release.approvals.pending import Approval, Proposal
 from hemaloop.storage import Bucket
 
 APPROVALS = f"{RELEASES}approvals/"

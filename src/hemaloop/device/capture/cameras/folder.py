@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from hemaloop.device.cameras.frame import Frame
+from hemaloop.device.capture.cameras.frame import Frame
 from hemaloop.device.home import Clock
 from hemaloop.device.journal import Journal
 from hemaloop.errors import ConfigError

@@ -9,7 +9,7 @@ from statistics import median
 import cv2
 import numpy as np
 
-from hemaloop.device.cameras.frame import Frame
+from hemaloop.device.capture.cameras.frame import Frame
 from hemaloop.device.home import DeviceSettings
 from hemaloop.device.journal import NOTHING_NEW, OUT_OF_FOCUS
 from hemaloop.imaging.container import read_container

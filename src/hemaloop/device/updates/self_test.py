@@ -1,7 +1,7 @@
 """Does a model answer here as it did where it was built? Asked in a process of its own.
 
 A model that hangs, or takes the interpreter down with it, then fails its test and nothing else.
-`python -m hemaloop.device.self_test SLOT` prints a SelfTest as JSON.
+`python -m hemaloop.device.updates.self_test SLOT` prints a SelfTest as JSON.
 """
 
 import subprocess
@@ -26,7 +26,7 @@ class SelfTest:
 
 def run_apart(slot: Path, limit_seconds: float = LIMIT_SECONDS) -> SelfTest:
     """Test the model in a slot, from what is on the disk now."""
-    command = [sys.executable, "-P", "-m", "hemaloop.device.self_test", str(slot)]
+    command = [sys.executable, "-P", "-m", "hemaloop.device.updates.self_test", str(slot)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=limit_seconds, check=False)
     except subprocess.TimeoutExpired:

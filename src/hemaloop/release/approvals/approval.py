@@ -12,15 +12,16 @@ from tuf.api.metadata import Root, TargetFile, Targets
 from hemaloop.errors import ConfigError, GateRefused, UntrustedError
 from hemaloop.protocol.bundle import Release, unpack
 from hemaloop.protocol.channel import model_target
-from hemaloop.release import acts, audit
-from hemaloop.release import pending as pending_approvals
-from hemaloop.release.acts import APPROVE, Act
+from hemaloop.release import audit
+from hemaloop.release.approvals import acts
+from hemaloop.release.approvals import pending as pending_approvals
+from hemaloop.release.approvals.acts import APPROVE, Act
+from hemaloop.release.approvals.pending import PENDING, Approval, Proposal
+from hemaloop.release.approvals.signing import Words, anchor_of, approver, sign_proposed
 from hemaloop.release.channels import CUSTOM, described, released
+from hemaloop.release.keys.signers import owner_of
 from hemaloop.release.metadata import State, read_state
 from hemaloop.release.parameters import EXPIRIES, Expiries
-from hemaloop.release.pending import PENDING, Approval, Proposal
-from hemaloop.release.signers import owner_of
-from hemaloop.release.signing import Words, anchor_of, approver, sign_proposed
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)

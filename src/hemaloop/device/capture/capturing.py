@@ -3,14 +3,14 @@
 import logging
 from collections.abc import Callable, Iterator
 
-from hemaloop.device.budget import Budget
-from hemaloop.device.cameras.choosing import choose_camera
-from hemaloop.device.cameras.frame import Frame
-from hemaloop.device.dropping import Waiting
-from hemaloop.device.frames import Choice, Chooser
+from hemaloop.device.capture.budget import Budget
+from hemaloop.device.capture.cameras.choosing import choose_camera
+from hemaloop.device.capture.cameras.frame import Frame
+from hemaloop.device.capture.dropping import Waiting
+from hemaloop.device.capture.frames import Choice, Chooser
+from hemaloop.device.capture.spool import Spool, capture_id
 from hemaloop.device.home import Clock, DeviceSettings, Home
 from hemaloop.device.journal import DROPPED, SHOWN, Journal
-from hemaloop.device.spool import Spool, capture_id
 from hemaloop.errors import DataError, HemaloopError, TransientError
 
 log = logging.getLogger(__name__)

@@ -8,10 +8,10 @@ from tuf.api.metadata import Key, Root, Targets
 
 from hemaloop.errors import ConfigError
 from hemaloop.protocol.keys import NAME
-from hemaloop.release.change import PEOPLES, Change
+from hemaloop.release.keys.change import PEOPLES, Change
+from hemaloop.release.keys.rotation import Gathering, Rotated, carry_out
+from hemaloop.release.keys.signers import load_key, mark_owner, new_signer, owner_of, owners_of
 from hemaloop.release.metadata import metadata_key, verified
-from hemaloop.release.rotation import Gathering, Rotated, carry_out
-from hemaloop.release.signers import load_key, mark_owner, new_signer, owner_of, owners_of
 from hemaloop.storage import Bucket
 
 PREFIXES = {Root.type: "root", Targets.type: "approver"}  # of key files

@@ -13,8 +13,8 @@ from tuf.api.metadata import Metadata, Timestamp
 
 from hemaloop.device.home import Home
 from hemaloop.device.journal import Journal
-from hemaloop.device.repository import METADATA
 from hemaloop.device.transport import Transport
+from hemaloop.device.updates.repository import METADATA
 from hemaloop.errors import DataError
 from hemaloop.protocol.documents import decode, encode
 

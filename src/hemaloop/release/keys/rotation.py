@@ -13,8 +13,19 @@ from hemaloop.errors import ConfigError, UntrustedError
 from hemaloop.files import write_atomically
 from hemaloop.protocol.halts import halting
 from hemaloop.release.audit import append
-from hemaloop.release.change import PEOPLES, Change, described, next_root, next_targets, signers_of
-from hemaloop.release.kept import KeptChannel, kept_channels, kept_halts
+from hemaloop.release.keys.change import PEOPLES, Change, described, next_root, next_targets, signers_of
+from hemaloop.release.keys.kept import KeptChannel, kept_channels, kept_halts
+from hemaloop.release.keys.signers import (
+    ANCHOR,
+    ONLINE_ROLES,
+    load_key,
+    load_online_key,
+    new_signer,
+    one_writer,
+    read_passphrase,
+    trusted_root,
+    write_key,
+)
 from hemaloop.release.metadata import (
     CHANNELS,
     ROOT,
@@ -31,17 +42,6 @@ from hemaloop.release.metadata import (
     write_metadata,
 )
 from hemaloop.release.parameters import EXPIRIES, Expiries
-from hemaloop.release.signers import (
-    ANCHOR,
-    ONLINE_ROLES,
-    load_key,
-    load_online_key,
-    new_signer,
-    one_writer,
-    read_passphrase,
-    trusted_root,
-    write_key,
-)
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from hemaloop.device import look, probation
 from hemaloop.device.home import Clock, DeviceSettings, Home
 from hemaloop.device.journal import Journal
-from hemaloop.device.look import Look
-from hemaloop.device.probation import Verdict
-from hemaloop.device.repository import SignedReleases
-from hemaloop.device.rules import Refuse, Running, Stay, Take, may_run_beside, may_update
-from hemaloop.device.self_test import SelfTest, run_apart
-from hemaloop.device.slots import Active, Slots
 from hemaloop.device.transport import Transport
+from hemaloop.device.updates import look, probation
+from hemaloop.device.updates.look import Look
+from hemaloop.device.updates.probation import Verdict
+from hemaloop.device.updates.repository import SignedReleases
+from hemaloop.device.updates.rules import Refuse, Running, Stay, Take, may_run_beside, may_update
+from hemaloop.device.updates.self_test import SelfTest, run_apart
+from hemaloop.device.updates.slots import Active, Slots
 from hemaloop.errors import DataError, UntrustedError
 from hemaloop.protocol.bundle import Bundle, unpack
 from hemaloop.protocol.channel import wanted_version

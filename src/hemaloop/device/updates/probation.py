@@ -9,9 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from hemaloop.device.journal import Journal
-from hemaloop.device.rules import may_go_back
-from hemaloop.device.self_test import run_apart
-from hemaloop.device.slots import Active, Slots
+from hemaloop.device.updates.rules import may_go_back
+from hemaloop.device.updates.self_test import run_apart
+from hemaloop.device.updates.slots import Active, Slots
 from hemaloop.errors import DataError
 from hemaloop.protocol.documents import decode, encode
 

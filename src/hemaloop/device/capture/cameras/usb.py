@@ -8,7 +8,7 @@ from typing import Any
 
 import cv2
 
-from hemaloop.device.cameras.frame import Frame
+from hemaloop.device.capture.cameras.frame import Frame
 from hemaloop.device.home import Clock
 from hemaloop.errors import ConfigError, TransientError
 from hemaloop.imaging.decode import encode_jpeg

@@ -15,13 +15,13 @@ from tuf.api.metadata import TargetFile, Timestamp
 from hemaloop.errors import GateRefused
 from hemaloop.protocol.channel import Channel
 from hemaloop.protocol.halts import halted_versions, halting
-from hemaloop.release import acts
-from hemaloop.release.acts import REVOKE, Act
-from hemaloop.release.approval import Approvals, standing
+from hemaloop.release.approvals import acts
+from hemaloop.release.approvals.acts import REVOKE, Act
+from hemaloop.release.approvals.approval import Approvals, standing
+from hemaloop.release.approvals.signing import Words, anchor_of, approver, sign_proposed
 from hemaloop.release.channels import channel_name, fallback_of, read_document, released, write_document
 from hemaloop.release.metadata import Document, State, read_state
 from hemaloop.release.parameters import EXPIRIES, Expiries
-from hemaloop.release.signing import Words, anchor_of, approver, sign_proposed
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)

@@ -8,11 +8,11 @@ from pathlib import Path
 from tuf.api.exceptions import DownloadHTTPError, RepositoryError
 from tuf.ngclient import FetcherInterface, Updater
 
-from hemaloop.release.ceremony import hold_ceremony
+from hemaloop.release.keys.ceremony import hold_ceremony
+from hemaloop.release.keys.people import replace_key
+from hemaloop.release.keys.rotation import Gathering, rotate_online
+from hemaloop.release.keys.signers import ANCHOR, ONLINE_ROLES, load_key
 from hemaloop.release.metadata import METADATA, TARGETS, read_state
-from hemaloop.release.people import replace_key
-from hemaloop.release.rotation import Gathering, rotate_online
-from hemaloop.release.signers import ANCHOR, ONLINE_ROLES, load_key
 from hemaloop.storage import Bucket
 
 ROLES = ("root", "targets", *ONLINE_ROLES)

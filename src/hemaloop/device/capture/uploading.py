@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 
-from hemaloop.device.budget import Budget
+from hemaloop.device.capture.budget import Budget
+from hemaloop.device.capture.spool import Spool, Spooled
 from hemaloop.device.home import Clock
 from hemaloop.device.journal import SENT, UPLOADED, Journal
-from hemaloop.device.spool import Spool, Spooled
 from hemaloop.device.transport import Transport
 from hemaloop.protocol.keys import sidecar_key
 

@@ -1,0 +1,1 @@
+"""From a proposal to enough signatures, and to a revocation: what approvers do."""

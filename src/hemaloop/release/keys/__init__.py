@@ -1,0 +1,1 @@
+"""Who may sign: the ceremony, keys that change hands, keys that were lost or stolen."""
