@@ -103,7 +103,7 @@ class Cloud:
     def thief_publishes_what_is_half_signed(self, bundle: Bundle) -> None:
         self.approve(bundle, people=1)
         state = read_state(self.bucket)
-        proposal = pending.waiting(self.bucket, state)
+        proposal = pending.waiting(self.bucket, state, utc_now())
         assert proposal is not None
         document = proposal.document()
         target = TargetFile.from_data(model_target(bundle.release.version), pack(bundle))

@@ -249,7 +249,7 @@ def _roll_out(demo: Demo, version: int) -> None:
     """Devices report, the rule looks, until it is content with all of them."""
     for number in range(MOST_LOOKS):
         for place, device in enumerate(demo.devices):
-            first = SEEN + number * SEEN_LATER
+            first = 2 * SEEN + number * SEEN_LATER  # what no round showed
             device.see(list(demo.source.camera[place :: len(demo.devices)])[first : first + SEEN_LATER])
         _follow(demo, f"rollout of version {version}: devices follow, look {number + 1}")
         row = staging.look(demo.params)

@@ -35,7 +35,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in ("failed", "errors", "slow", "shift", "disagreement", "silent"):
-            check(0 <= getattr(self, name) < 1, f"{name}: wanted 0 up to below 1, got {getattr(self, name)}")
+            check(0 <= getattr(self, name) <= 1, f"{name}: wanted 0 to 1 (no limit), got {getattr(self, name)}")
         check(self.latency_ratio >= 1, f"latency_ratio: wanted at least 1, got {self.latency_ratio}")
 
 
