@@ -18,6 +18,7 @@ from papers.workspace import LINK, Drawn
 FILES = {"float": "float.tflite", "shipped": "model.tflite"}
 # Of metrics.json: who is who.
 _MODELS = {"float": "float", "pruned": "pruned", "shipped": "int8"}
+_EXAMINED = ("calibration", "laboratories", "robustness", "shortcut")
 _CURVES = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -53,6 +54,7 @@ def tell(run: Run, seconds: Mapping[str, float], work: Path) -> dict[str, Any]:
         | {"times_faster": {name: asdict(each) for name, each in faster.items()}, "seconds": dict(seconds)}
         | ({"degraded": degraded_figures(run.folder, run.params)} if run.system.degraded else {})
         | {"classes": _rows(run, "classes"), "confusion": _confusion(run), "curves": _curves(run)}
+        | {"examined": _examined(run)}
     )
 
 
@@ -89,6 +91,12 @@ def _rows(run: Run, name: str) -> list[dict[str, str]]:
 def _curves(run: Run) -> list[dict[str, Any]]:
     rows = _rows(run, "training")
     return [{key: row[key] if key == "phase" else round(float(row[key]), 5) for key in _CURVES} for row in rows]
+
+
+def _examined(run: Run) -> dict[str, Any]:
+    """How the shipped file holds up where images differ from those that it learned from."""
+    found = json.loads((run.folder / "evaluation" / "examination.json").read_text())
+    return {name: found[name] for name in _EXAMINED}
 
 
 def _confusion(run: Run) -> list[list[int]]:

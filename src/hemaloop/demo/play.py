@@ -15,7 +15,7 @@ from hemaloop.config import Settings, read_classes, read_section, read_settings
 from hemaloop.demo import attacks, images, origin, servers, staging, weights
 from hemaloop.demo.devices import Microscope
 from hemaloop.demo.summary import Device, Model, Revision, Summary, show
-from hemaloop.demo.uploads import spoil, upload_slides
+from hemaloop.demo.uploads import spoil, upload_blurred, upload_slides
 from hemaloop.embedded import bucket_environment, environment, open_bucket
 from hemaloop.errors import ConfigError, GateRefused, HemaloopError
 from hemaloop.release.approvals.approval import approve
@@ -173,8 +173,11 @@ def _take_in(demo: Demo, number: int) -> None:
         count = upload_slides(bucket, demo.source.rounds[number - 1], DEVICES)
         for device, seen in zip(demo.devices, _seen(demo, number), strict=True):
             device.see(seen)
-            count += len(seen)
+            before = device.status()["uploaded"]
             demo.console.print(f"  [dim]{device.run()}[/]")
+            count += device.status()["uploaded"] - before  # what shows nothing new, or nothing sharp, stays there
+        if number == 1:
+            count += upload_blurred(bucket, demo.home / "spoiled", DEVICES[0])
         demo.summary.images.uploaded += count
     with demo.summary.timed(demo.console, f"round {number}: ingest, validate, quarantine, version"):
         reconcile()  # images are filed under the day of their files, which may be long ago

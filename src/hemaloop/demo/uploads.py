@@ -10,12 +10,13 @@ from hemaloop.storage import Bucket
 from hemaloop.uploading.item import Subject, describe
 from hemaloop.uploading.sending import in_threads, prepare, send
 
+BLURRED = "blurred"
 # File name -> what is made of a good image.
 SPOILED: dict[str, Callable[[bytes], bytes]] = {
     "truncated": faults.truncate,
     "empty": lambda image: b"",
     "text": lambda image: b"This is no image, whatever its name says.\n" * 100,
-    "blurred": faults.blur,
+    BLURRED: faults.blur,
     "dark": faults.darken,
     "over-exposed": faults.overexpose,
     "exact-duplicate": bytes,
@@ -32,6 +33,12 @@ def upload_slides(bucket: Bucket, slides: tuple[Slide, ...], devices: tuple[str,
         for path in slide.paths
     ]
     return len(list(in_threads(lambda item: send(bucket, prepare(item)), items)))
+
+
+def upload_blurred(bucket: Bucket, spoiled: Path, device: str) -> int:
+    """Our devices keep what is out of focus; this one image comes from a device that doesn't. How many images."""
+    send(bucket, prepare(describe(spoiled / f"{BLURRED}.jpg", Subject(device))))
+    return 1
 
 
 def spoil(source: Source, folder: Path) -> list[Path]:
