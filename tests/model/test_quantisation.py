@@ -62,6 +62,7 @@ def layers(fragile: Any, pixels: Any) -> Any:
 def test_the_layer_that_eight_bits_spoil_is_named_first(layers: Any, pixels: Any) -> None:
     from hemaloop.model.quantisation.layers import worst
 
+    layers.keep_float(layers.errors(pixels[:1])[:1])  # leaves nothing behind
     errors = layers.errors(pixels[::4])
     assert {"first", "second", "dense", "probabilities"} <= {error.layer for error in errors}
     first, *others = worst(errors)

@@ -53,6 +53,7 @@ class Layers:
         """Every operation in the order of the file, over `images` (N, S, S, 3) uint8."""
         options = debugging.QuantizationDebugOptions(layer_direct_compare_metrics={POWER: _power})
         with quiet():
+            self._debugger.options = debugging.QuantizationDebugOptions()  # nothing is kept float, whatever was before
             # Only a debugger of a file keeps the float copies' outputs until they are read.
             debugger = debugging.QuantizationDebugger(
                 quant_debug_model_content=self._debugger.get_debug_quantized_model(),
