@@ -6,7 +6,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.ingest_artifacts import plain
 from hemaloop.ingest.fleet.pictures import data_uri, shares
-from hemaloop.ingest.fleet.survey import Fleet, SurveyedDevice, SurveyedModel
+from hemaloop.ingest.fleet.survey import Fleet, SurveyedDevice, SurveyedModel, number
 
 SHOWN_BARS = 30  # devices in the picture; those that drifted most come first
 
@@ -70,11 +70,6 @@ def _model_row(model: SurveyedModel) -> str:
     figures = (number(shift.drift), number(shift.confidence), number(shift.confidence_drop))
     cells = (model.version, model.devices, shift.images, number(shift.worth, 0), *figures)
     return "| " + " | ".join(map(str, cells)) + " |"
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """'-' where it is not known."""
-    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _or_zero(value: float) -> float:

@@ -108,6 +108,8 @@ def _remarks(found: "SurveyedDevice") -> "Iterator[str]":
 def _answers_table(devices: "tuple[SurveyedDevice, ...]") -> "Table":
     from rich.table import Table
 
+    from hemaloop.ingest.fleet.survey import number
+
     table = Table(
         "device", "answered", "failures", "unreadable", "ms", "drift", "confidence", "traffic saved",
         title="What they answered", title_justify="left",
@@ -115,7 +117,7 @@ def _answers_table(devices: "tuple[SurveyedDevice, ...]") -> "Table":
     for each in devices:
         device = each.device
         counted = map(str, (device.classified, device.failures, device.unreadable))
-        figures = (_number(device.latency_ms, 1), _number(each.shift.drift), _number(each.shift.confidence))
+        figures = (number(device.latency_ms, 1), number(each.shift.drift), number(each.shift.confidence))
         saved = "-" if device.traffic_saved is None else f"{device.traffic_saved:.0%}"
         table.add_row(device.device, *counted, *figures, saved)
     return table
@@ -125,6 +127,8 @@ def _models_table(models: "tuple[SurveyedModel, ...]", days: int) -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
+    from hemaloop.ingest.fleet.survey import number
+
     table = Table(
         "version", "devices", "images", "worth", "drift", "confidence", "below test images", "predicted",
         title=f"Models, last {days} days, beside their test images", title_justify="left",
@@ -132,14 +136,8 @@ def _models_table(models: "tuple[SurveyedModel, ...]", days: int) -> "Table":
     for model in models:
         predicted = ", ".join(f"{label} {count}" for label, count in sorted(model.answers.predicted.items()))
         table.add_row(
-            str(model.version), str(model.devices), str(model.shift.images), _number(model.shift.worth, 0),
-            _number(model.shift.drift), _number(model.shift.confidence), _number(model.shift.confidence_drop),
+            str(model.version), str(model.devices), str(model.shift.images), number(model.shift.worth, 0),
+            number(model.shift.drift), number(model.shift.confidence), number(model.shift.confidence_drop),
             escape(predicted),
         )  # fmt: skip
     return table
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    import math
-
-    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"

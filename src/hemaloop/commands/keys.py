@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hemaloop.commands.release import settings_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hemaloop.config import Settings
     from hemaloop.release.keys.rotation import Gathering, Rotated
-    from hemaloop.release.parameters import ReleaseParams
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -80,7 +80,7 @@ def hold_ceremony(args: argparse.Namespace) -> int:
     from hemaloop.embedded import bucket_environment, open_bucket
     from hemaloop.release.keys.ceremony import hold_ceremony
 
-    settings, params = _settings(args)
+    settings, params = settings_of(args)
     with bucket_environment(settings):
         hold_ceremony(
             open_bucket(settings), args.offline, settings.keys, args.people, args.threshold, datetime.now(UTC),
@@ -150,7 +150,7 @@ def _change(args: argparse.Namespace, change: "Callable[[Gathering], Rotated]") 
     from hemaloop.embedded import bucket_environment, open_bucket
     from hemaloop.release.keys.rotation import Gathering
 
-    settings, params = _settings(args)
+    settings, params = settings_of(args)
     with bucket_environment(settings):
         bucket = open_bucket(settings)
         done = change(Gathering(bucket, args.keys, settings.keys, datetime.now(UTC), params.expiries, args.reason))
@@ -163,10 +163,3 @@ def _change(args: argparse.Namespace, change: "Callable[[Gathering], Rotated]") 
         if spare == 0:
             print(f"{role}: every key must sign now; lose one more and nobody can: `hemaloop keys add NAME`")
     return 0
-
-
-def _settings(args: argparse.Namespace) -> "tuple[Settings, ReleaseParams]":
-    from hemaloop.config import read_section, read_settings
-    from hemaloop.release.parameters import ReleaseParams
-
-    return read_settings(), read_section(args.params, "release", ReleaseParams)

@@ -31,7 +31,7 @@ def publish(args: argparse.Namespace) -> int:
     from hemaloop.embedded import bucket_environment, open_bucket
     from hemaloop.release.publish import publish
 
-    settings, params = _settings(args)
+    settings, params = settings_of(args)
     with bucket_environment(settings):
         bucket, now = open_bucket(settings), datetime.now(UTC)
         done = publish(bucket, settings.keys, params.channel, now, params.expiries, staged=True)
@@ -62,7 +62,7 @@ def status(args: argparse.Namespace) -> int:
     from hemaloop.release.approvals.acts import REVOKE
     from hemaloop.release.status import status, warnings
 
-    settings, params = _settings(args)
+    settings, params = settings_of(args)
     with bucket_environment(settings):
         found = status(open_bucket(settings), datetime.now(UTC), params.expiries)
     console = Console()
@@ -95,7 +95,7 @@ def refresh(args: argparse.Namespace) -> int:
     from hemaloop.embedded import bucket_environment, open_bucket
     from hemaloop.release.publish import refresh
 
-    settings, params = _settings(args)
+    settings, params = settings_of(args)
     with bucket_environment(settings):
         done = refresh(open_bucket(settings), settings.keys, datetime.now(UTC), params.expiries)
     print(f"timestamp {done.timestamp}, snapshot {done.snapshot}, channels {done.channels}")
@@ -108,7 +108,7 @@ def withdraw(args: argparse.Namespace) -> int:
     from hemaloop.embedded import bucket_environment, open_bucket
     from hemaloop.release.approvals.approval import withdraw
 
-    settings, _ = _settings(args)
+    settings, _ = settings_of(args)
     with bucket_environment(settings):
         dropped = withdraw(open_bucket(settings), datetime.now(UTC), getpass.getuser(), args.reason)
     print("nothing was waiting" if dropped is None else f"version {dropped.version} waits no more")
@@ -122,7 +122,7 @@ def change_halts(args: argparse.Namespace) -> int:
     from hemaloop.release.audit import append
     from hemaloop.release.online import halt, unhalt
 
-    settings, params = _settings(args)
+    settings, params = settings_of(args)
     now = datetime.now(UTC)
     with bucket_environment(settings):
         bucket = open_bucket(settings)
@@ -133,7 +133,8 @@ def change_halts(args: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(args: argparse.Namespace) -> "tuple[Settings, ReleaseParams]":
+def settings_of(args: argparse.Namespace) -> "tuple[Settings, ReleaseParams]":
+    """Of the environment, and section `release` of `--params`."""
     from hemaloop.config import read_section, read_settings
     from hemaloop.release.parameters import ReleaseParams
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from hemaloop.errors import ConfigError, DataError, TransientError
 from hemaloop.files import write_atomically
 from hemaloop.protocol.documents import build
-from hemaloop.protocol.keys import NAME
+from hemaloop.protocol.keys import must_be_name
 from hemaloop.protocol.sidecar import Sidecar
 
 Clock = Callable[[], datetime]
@@ -46,10 +46,8 @@ class DeviceSettings:
     budget_per: str = "day"  # or "hour"
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.id):
-            raise DataError(f"id {self.id!r}: wanted letters, digits, '_', '.' and '-', at most 100")
-        if not NAME.fullmatch(self.channel):
-            raise DataError(f"channel {self.channel!r}: wanted letters, digits, '_', '.' and '-', at most 100")
+        must_be_name("id", self.id)
+        must_be_name("channel", self.channel)
         if not self.bucket.startswith(("s3://", "file:///")):
             raise DataError(f"bucket {self.bucket!r}: wanted s3://NAME or file:///FOLDER")
         if self.spool_bytes < 1:

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from hemaloop.errors import DataError, HemaloopError
+
 UPLOADS = "uploads/"
 STRIPPED = "stripped/"  # copies of uploads without their private metadata
 QUARANTINE = "quarantine/"
@@ -33,6 +35,12 @@ class UploadKey:
 
     def __str__(self) -> str:
         return f"{UPLOADS}{self.device}/{self.day:%Y/%m/%d}/{self.capture}{self.suffix}"
+
+
+def must_be_name(what: str, value: str, error: type[HemaloopError] = DataError) -> None:
+    """Raises: `error`: the value of `what` (a device, a channel ...) is no name."""
+    if not NAME.fullmatch(value):
+        raise error(f"{what} {value!r}: wanted letters, digits, '_', '.' and '-', at most 100")
 
 
 def parse_upload_key(key: str) -> UploadKey | None:

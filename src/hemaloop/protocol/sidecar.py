@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hemaloop.errors import DataError
-from hemaloop.protocol.keys import NAME
+from hemaloop.protocol.keys import must_be_name
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Sidecar:
     def __post_init__(self) -> None:
         for name in ("device", "slide", "patient"):
             value = getattr(self, name)
-            if value is not None and not NAME.fullmatch(value):
-                raise DataError(f"sidecar: {name} {value!r}: wanted letters, digits, '_', '.' and '-', at most 100")
+            if value is not None:
+                must_be_name(f"sidecar: {name}", value)
         if self.um_per_px is not None and not 0 < self.um_per_px < 100:
             raise DataError(f"sidecar: um_per_px {self.um_per_px}: wanted micrometres per pixel, above 0, below 100")

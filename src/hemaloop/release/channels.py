@@ -8,7 +8,7 @@ from tuf.api.metadata import TargetFile, Targets
 from hemaloop.errors import ConfigError, UntrustedError
 from hemaloop.protocol.channel import Channel, channel_target, model_target
 from hemaloop.protocol.documents import decode, encode
-from hemaloop.protocol.keys import NAME
+from hemaloop.protocol.keys import NAME, must_be_name
 from hemaloop.release.metadata import State, target_key
 from hemaloop.storage import Bucket
 
@@ -56,21 +56,19 @@ def read_channel(bucket: Bucket, state: State, name: str) -> int | None:
 def read_document(bucket: Bucket, state: State, name: str) -> Channel | None:
     """All that a channel's file says; None: there is no such channel. Raises: UntrustedError."""
     target = state.channels.signed.targets.get(channel_target(name))
-    return None if target is None else _read(bucket, target)
+    return None if target is None else read_file(bucket, target)
 
 
 def read_channels(bucket: Bucket, state: State) -> dict[str, int]:
     """Every channel and the version that it names. Raises: UntrustedError."""
     files = sorted(state.channels.signed.targets.items())
-    return {name: read_version(bucket, target) for path, target in files if (name := channel_name(path)) is not None}
+    return {
+        name: read_file(bucket, target).version for path, target in files if (name := channel_name(path)) is not None
+    }
 
 
-def read_version(bucket: Bucket, target: TargetFile) -> int:
-    """The version that a channel's file names. Raises: UntrustedError, DataError."""
-    return _read(bucket, target).version
-
-
-def _read(bucket: Bucket, target: TargetFile) -> Channel:
+def read_file(bucket: Bucket, target: TargetFile) -> Channel:
+    """What a channel's file says. Raises: UntrustedError: it is not the file that was signed. DataError."""
     try:
         data = bucket.read(target_key(target))
         target.verify_length_and_hashes(data)
@@ -101,5 +99,4 @@ def write_document(bucket: Bucket, channel: Channel) -> TargetFile:
 
 def check_name(name: str) -> None:
     """Raises: ConfigError: not a channel's name."""
-    if not NAME.fullmatch(name):
-        raise ConfigError(f"channel {name!r}: wanted letters, digits, '_', '.' and '-', at most 100")
+    must_be_name("channel", name, ConfigError)

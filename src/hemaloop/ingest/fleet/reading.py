@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from hemaloop.errors import DataError
 from hemaloop.protocol.documents import decode
-from hemaloop.protocol.keys import NAME, UPLOADS, report_key
+from hemaloop.protocol.keys import UPLOADS, must_be_name, report_key
 from hemaloop.protocol.report import CONFIDENCE_BINS, Report
 
 LARGEST = 4 * 2**20  # bytes of a report
@@ -45,8 +45,7 @@ def plain(text: str) -> str:
 
 def _check_place(report: Report, key: str) -> None:
     """A device may speak for itself alone, and once: its name and its time are in the key."""
-    if not NAME.fullmatch(report.device):
-        raise DataError(f"device {report.device!r}: wanted letters, digits, '_', '.' and '-', at most 100")
+    must_be_name("device", report.device)
     try:
         for time in (report.at, *(refused.at for refused in report.refused_updates)):
             time.astimezone(UTC)

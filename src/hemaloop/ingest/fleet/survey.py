@@ -102,6 +102,11 @@ def plain_alarm(alarm: Alarm) -> dict[str, Any]:
     return {name: _plain(value) for name, value in vars(alarm).items() if name != "id"}
 
 
+def number(value: float | None, digits: int = 2) -> str:
+    """For people: '-' where it is not known."""
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
 def _plain_answers(found: SurveyedDevice | SurveyedModel) -> dict[str, Any]:
     """Of the days that were compared; the sums of a device's life are named otherwise."""
     shifted = {name: _plain(getattr(found.shift, name)) for name in ("drift", "confidence", "confidence_drop")}

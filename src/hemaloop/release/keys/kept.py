@@ -3,15 +3,13 @@
 import logging
 from dataclasses import dataclass
 
-from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Root, TargetFile, Targets
 
 from hemaloop.errors import ConfigError, DataError, UntrustedError
 from hemaloop.protocol.channel import Channel
-from hemaloop.protocol.documents import decode
 from hemaloop.protocol.halts import halted_versions
-from hemaloop.release.channels import channel_name, released
-from hemaloop.release.metadata import CHANNELS, newest_signed, read_timestamp, target_key
+from hemaloop.release.channels import channel_name, read_file, released
+from hemaloop.release.metadata import CHANNELS, newest_signed, read_timestamp
 from hemaloop.storage import Bucket
 
 log = logging.getLogger(__name__)
@@ -34,7 +32,7 @@ def kept_channels(bucket: Bucket, targets: Targets) -> dict[str, KeptChannel]:
     for path, target in channels.signed.targets.items():
         name = channel_name(path)
         try:
-            channel = _read(bucket, target)
+            channel = read_file(bucket, target)
         except (DataError, UntrustedError) as error:
             log.warning("dropped %s: %s", path, error)
             continue
@@ -59,12 +57,3 @@ def _versions(channel: Channel) -> set[int]:
     rollout = None if channel.rollout is None else channel.rollout.version
     others = {each for each in (rollout, channel.shadow) if each is not None}
     return {channel.version, *channel.pins.values()} | others
-
-
-def _read(bucket: Bucket, target: TargetFile) -> Channel:
-    try:
-        data = bucket.read(target_key(target))
-        target.verify_length_and_hashes(data)
-    except (FileNotFoundError, RepositoryError) as error:
-        raise UntrustedError(f"{target.path} is not the file that was signed: {error}") from error
-    return decode(data, Channel)

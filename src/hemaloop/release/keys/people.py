@@ -7,7 +7,7 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Key, Root, Targets
 
 from hemaloop.errors import ConfigError
-from hemaloop.protocol.keys import NAME
+from hemaloop.protocol.keys import must_be_name
 from hemaloop.release.keys.change import PEOPLES, Change
 from hemaloop.release.keys.rotation import Gathering, Rotated, carry_out
 from hemaloop.release.keys.signers import load_key, mark_owner, new_signer, owner_of, owners_of
@@ -78,8 +78,7 @@ def add_person(
     Args:
         threshold: of root and of targets from now on; None: as they are.
     """
-    if not NAME.fullmatch(person):
-        raise ConfigError(f"person {person!r}: wanted letters, digits, '_', '.' and '-', at most 100")
+    must_be_name("person", person, ConfigError)
 
     def plan(root: Root) -> Change:
         folder, added = _new_keys(offline, root, PEOPLES, person)

@@ -13,7 +13,7 @@ from pathlib import Path
 from hemaloop.errors import ConfigError, GateRefused
 from hemaloop.protocol.channel import Channel, channel_target
 from hemaloop.protocol.halts import halted_versions
-from hemaloop.protocol.keys import NAME
+from hemaloop.protocol.keys import must_be_name
 from hemaloop.release import audit
 from hemaloop.release.channels import check_name, fallback_of, read_document, released, write_document
 from hemaloop.release.keys.signers import OnlineKeys, load_online, one_writer
@@ -132,8 +132,7 @@ class Rollouts:
 
     def pin(self, device: str, version: int | None, by: str, reason: str, now: datetime) -> Channel:
         """Let a device run a version whatever the channel says; None: no longer. Which ones it may, its rules say."""
-        if not NAME.fullmatch(device):
-            raise ConfigError(f"device {device!r}: wanted letters, digits, '_', '.' and '-', at most 100")
+        must_be_name("device", device, ConfigError)
         _check_said(by, reason)
         with one_writer(self.online):
             repository = read_state(self.bucket)
