@@ -55,9 +55,11 @@ def check_artifacts(docs: str, refused: int) -> None:
 def artifacts() -> dict[str, str]:
     """The newest of each key."""
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.sorting import ArtifactSort
 
     with get_client(sync_client=True) as client:
-        return {str(found.key): str(found.data) for found in reversed(client.read_artifacts())}
+        found = client.read_artifacts(sort=ArtifactSort.CREATED_DESC)
+        return {str(artifact.key): str(artifact.data) for artifact in reversed(found)}
 
 
 def only_copy(bucket: Bucket, key: str) -> bytes:
