@@ -78,11 +78,11 @@ class Bench:
     def report(self) -> Counts:
         kept: list[Counts] = []
 
-        def write(counts: Counts) -> UnsentReport:
+        def write(counts: Counts, at: datetime) -> UnsentReport:
             kept.append(counts)
-            return UnsentReport(f"reports/{self.clock().isoformat()}", b"")
+            return UnsentReport(f"reports/{at.isoformat()}", b"")
 
-        self.journal.close_report(write)
+        self.journal.close_report(self.clock(), write)
         return kept[0]
 
 

@@ -1,6 +1,6 @@
 """A new model is kept once it has answered; one that fails is gone by itself, and what ran before is back."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
@@ -39,11 +39,11 @@ def counted(pi: Pi) -> Counts:
     """What the next report would say."""
     seen = []
 
-    def write(counts: Counts) -> UnsentReport:
+    def write(counts: Counts, _: datetime) -> UnsentReport:
         seen.append(counts)
         return UnsentReport("reports/pi-1/a.json", b"")
 
-    pi.journal.sent(pi.journal.close_report(write).key)
+    pi.journal.sent(pi.journal.close_report(utc_now(), write).key)
     return seen[0]
 
 

@@ -13,7 +13,7 @@ from hemaloop.device.home import DeviceSettings
 from hemaloop.device.journal import CLASSIFIED, UPLOADED, Counts, Journal, UnsentReport
 from hemaloop.errors import ConfigError, DataError, TransientError
 from hemaloop.protocol.documents import decode
-from hemaloop.protocol.keys import parse_upload_key
+from hemaloop.protocol.keys import parse_upload_key, report_key
 from hemaloop.protocol.report import RefusedUpdate
 from hemaloop.protocol.sidecar import Sidecar
 
@@ -123,29 +123,52 @@ def test_what_a_kill_leaves_half_done_is_swept(tmp_path: Path) -> None:
     }
 
 
-def write(counts: Counts) -> UnsentReport:
-    return UnsentReport("reports/1", f"{counts.uploaded} {counts.classified}".encode())
+def write(counts: Counts, at: datetime) -> UnsentReport:
+    return UnsentReport(report_key("pi-1", at), f"{counts.uploaded} {counts.classified}".encode())
 
 
 def test_a_count_is_taken_once_and_leaves_with_one_report(journal: Journal) -> None:
     for _ in range(2):
         journal.count(UPLOADED, "a")
         journal.count(CLASSIFIED, "a", "monocyte", 3.0)
-    assert journal.close_report(write).body == b"1 {'monocyte': 1}"
-    assert journal.close_report(lambda counts: UnsentReport("reports/2", write(counts).body)).body == b"0 {}"
+    assert journal.close_report(NOON, write).body == b"1 {'monocyte': 1}"
+    assert journal.close_report(NOON, write).body == b"0 {}"
     assert journal.total(CLASSIFIED) == 1
+
+
+@pytest.mark.parametrize("set_back", [timedelta(0), timedelta(microseconds=1), timedelta(milliseconds=900)])
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_reports_of_the_same_microsecond_have_keys_of_their_own_and_lose_nothing(
+    journal: Journal, set_back: timedelta, is_sent: bool
+) -> None:
+    told = {}
+    for place, now in enumerate((NOON, NOON - set_back, NOON - set_back)):
+        journal.count(UPLOADED, str(place))
+        report = journal.close_report(now, write)
+        told[report.key] = report.body
+        if is_sent:
+            journal.sent(report.key)
+    assert list(told.values()) == [b"1 {}"] * 3
+    assert sorted(told) == list(told), "they are sent in the order in which they were written"
+
+
+def test_a_report_says_what_the_clock_says_wherever_it_was_set(journal: Journal) -> None:
+    for now in (datetime(2099, 1, 1, tzinfo=UTC), NOON, NOON - timedelta(minutes=1)):
+        assert journal.close_report(now, write).key == report_key("pi-1", now)
+    again = journal.close_report(NOON, write)
+    assert again.key == report_key("pi-1", NOON + timedelta(microseconds=1)), "the first of noon is not sent yet"
 
 
 def test_a_report_that_cannot_be_written_loses_no_count(journal: Journal) -> None:
     journal.count(UPLOADED, "a")
 
-    def fail(_: Counts) -> UnsentReport:
+    def fail(*_: object) -> UnsentReport:
         raise DataError("no")
 
     with pytest.raises(DataError):
-        journal.close_report(fail)
+        journal.close_report(NOON, fail)
     assert journal.unsent() is None
-    assert journal.close_report(write).body.startswith(b"1 ")
+    assert journal.close_report(NOON, write).body.startswith(b"1 ")
 
 
 def test_a_refusal_of_each_minute_is_reported_once_and_stays_known(journal: Journal) -> None:
@@ -153,11 +176,11 @@ def test_a_refusal_of_each_minute_is_reported_once_and_stays_known(journal: Jour
         journal.refuse(RefusedUpdate(NOON + timedelta(minutes=minute), None, "expired"))
     refused: list[tuple[RefusedUpdate, ...]] = []
 
-    def keep(counts: Counts) -> UnsentReport:
+    def keep(counts: Counts, _: datetime) -> UnsentReport:
         refused.append(counts.refused)
         return UnsentReport(f"reports/{len(refused)}", b"")
 
-    journal.close_report(keep)
-    journal.close_report(keep)
+    journal.close_report(NOON, keep)
+    journal.close_report(NOON, keep)
     assert refused == [(RefusedUpdate(NOON, None, "expired"),), ()]
     assert journal.refusals() == (RefusedUpdate(NOON, None, "expired"),)

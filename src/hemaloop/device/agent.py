@@ -172,7 +172,7 @@ class Agent:
             self._send(report)
             yield
         if self._report_is_due():
-            self._send(self._journal.close_report(self._write_report))
+            self._send(self._journal.close_report(self._clock(), self._write_report))
             yield
 
     def _report_is_due(self) -> bool:
@@ -194,8 +194,8 @@ class Agent:
         self._transport.put(report.key, report.body)
         self._journal.sent(report.key)
 
-    def _write_report(self, counts: Counts) -> UnsentReport:
-        active, at = self._slots.active(), self._clock()
+    def _write_report(self, counts: Counts, at: datetime) -> UnsentReport:
+        active = self._slots.active()
         report = Report(
             device=self._settings.id,
             at=at,

@@ -45,6 +45,10 @@ MOST_ANSWERS = 1000  # in one report; the rest goes with the next
 _MOST = (MOST_ANSWERS,)
 SAME_REFUSAL = timedelta(hours=1)  # in which the same refusal counts once
 
+_MICROSECOND = timedelta(microseconds=1)  # what a report's key tells apart
+REPORTED_AT = "reported_at"  # the note of the last report's time
+STANDSTILL = timedelta(seconds=1)  # a clock that was set back by less is taken for one that stands still
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -183,10 +187,19 @@ class Journal:
         rows = self._db.execute("SELECT at, version, reason FROM refused ORDER BY rowid DESC LIMIT ?", (last,))
         return tuple(_refused(row) for row in reversed(rows.fetchall()))
 
-    def close_report(self, write: Callable[[Counts], UnsentReport]) -> UnsentReport:
-        """Move everything counted so far into a report that waits to be sent, all or nothing."""
+    def close_report(self, now: datetime, write: Callable[[Counts, datetime], UnsentReport]) -> UnsentReport:
+        """Move everything counted so far into a report that waits to be sent, all or nothing.
+
+        `write` gets the report's time. It is in the report's key, so two reports must not have the same: the second
+        would take the first one's place in the bucket, and what that counted would be lost.
+        """
         with self._transaction():
-            report = write(self._counts())
+            at = self._after_the_last(now)
+            report = write(self._counts(), at)
+            while self._is_unsent(report.key):  # a clock that jumped back, to the microsecond
+                at += _MICROSECOND
+                report = write(self._counts(), at)
+            self.note(REPORTED_AT, at.isoformat())
             self._db.execute("INSERT INTO unsent VALUES (?, ?)", (report.key, report.body))
             self._db.execute("DELETE FROM event")
             self._db.execute("DELETE FROM traffic")
@@ -219,6 +232,16 @@ class Journal:
     def noted(self, name: str) -> str | None:
         row = self._db.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else None
+
+    def _after_the_last(self, now: datetime) -> datetime:
+        """A microsecond after the last report where the clock stands still, or was set back to just before it."""
+        if (noted := self.noted(REPORTED_AT)) is None:
+            return now
+        last = datetime.fromisoformat(noted)
+        return last + _MICROSECOND if timedelta(0) <= last - now < STANDSTILL else now
+
+    def _is_unsent(self, key: str) -> bool:
+        return self._db.execute("SELECT 1 FROM unsent WHERE key = ?", (key,)).fetchone() is not None
 
     def _count(self, kind: str, capture: str, label: str | None, latency_ms: float | None) -> None:
         added = self._db.execute(
