@@ -20,7 +20,7 @@ from hemaloop.model.parameters import RANDOM
 from papers.result import Run, skipped, tell
 from papers.stages import read_stages, run_stages
 from papers.systems import FORMS, ROOT, params_of, read_systems
-from papers.weights import SCRATCH, are_missing, environment_for
+from papers.weights import SCRATCH, are_missing, environment_for, told_missing
 from papers.workspace import draw_sides, write_workspace
 
 WORK = ROOT / "papers" / "work"
@@ -49,7 +49,7 @@ def run(name: str, protocol: str, form: str) -> Path:
         if systems.form(form).without_weights == SCRATCH:
             found = _run(replace(described, params=lay_over(params, {"train": {"weights": RANDOM}})))
         else:
-            found = skipped(described, str(error))
+            found = skipped(described, told_missing(params["train"]))
     result = RESULTS / form / f"{name}-{protocol}.json"
     write_atomically(result, (json.dumps(found, indent=1) + "\n").encode())
     return result

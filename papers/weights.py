@@ -22,4 +22,12 @@ def environment_for(train: Mapping[str, Any], environ: Mapping[str, str] = os.en
 
 def are_missing(error: ConfigError) -> bool:
     """Whether a stage ended because the weights to start from cannot be had: no fault of the preset's."""
-    return "train.weights" in str(error)
+    return "train.weights" in str(error) and "cannot be downloaded" in str(error)
+
+
+def told_missing(train: Mapping[str, Any]) -> str:
+    """Why a run was skipped, as its result says it: the stage's own words name folders of one machine."""
+    return (
+        f"{train['weights']} weights of {train['network']} were not on the machine that ran this, and could not be "
+        "downloaded there; docs/how-to/papers.md says where to put them, and how to train without"
+    )

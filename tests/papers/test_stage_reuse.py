@@ -11,6 +11,7 @@ import yaml
 
 from hemaloop.errors import ConfigError, HemaloopError
 from papers.stages import read_stages, run_stages
+from papers.weights import are_missing
 
 STAGE = '''"""Counts its runs."""
 from pathlib import Path
@@ -89,3 +90,10 @@ def test_a_stage_that_died_is_no_result(root: Path) -> None:
         counted(root)
     assert not (root / "work" / "done" / "train.json").exists()
     assert json.loads((root / "work" / "done" / "prepare.json").read_text())["key"]
+
+
+def test_only_weights_that_cannot_be_had_are_a_reason_to_skip() -> None:
+    gone = ConfigError("stage train: train.weights: imagenet cannot be downloaded (no network): put it into /a/folder")
+    wrong = ConfigError("stage train: train.weights '/a/file.h5' do not fit MobileNetV2 of alpha 1.0: layers differ")
+    assert are_missing(gone)
+    assert not are_missing(wrong)
