@@ -26,9 +26,9 @@ def write_comparison(form: str, root: Path = ROOT / "papers") -> Path:
     folder = root / "comparison" / form
     files = {
         "table.csv": to_csv(rows),
-        "table.md": to_markdown(rows, folds, systems.systems, systems.form(form), form),
+        "table.md": to_markdown(rows, folds, systems, form),
         "metrics.json": json.dumps(as_metrics(rows), indent=1) + "\n",
-        "page.html": to_html(rows, folds, systems.systems, systems.form(form), root / "work" / form),
+        "page.html": to_html(rows, folds, systems, form, root / "work" / form),
     }
     for name, text in files.items():
         write_atomically(folder / name, text.encode())

@@ -9,29 +9,34 @@ from hemaloop.model.evaluation.bootstrap import Figure
 from hemaloop.model.report.blocks import bullets, confusion, figure, gallery, paragraph, table
 from hemaloop.model.report.page import Section, render
 from hemaloop.model.report.plots import Estimate, Line, intervals, lines
+from papers.holding import HEAD as HOLDING
+from papers.holding import SAYS, holding
 from papers.pictures import samples
 from papers.protocols import HONEST, PAPER
-from papers.rows import Folds, Row
-from papers.systems import Form, System
-from papers.table import COSTS, HEAD, cells, choices_told, percent, weights_told
+from papers.rows import Folds, Row, names_of, percent
+from papers.shortened import CHANGES, changes_told
+from papers.systems import System, Systems
+from papers.table import COSTS, HEAD, cells, choices_told, weights_told
 
 _SERIES = {"its paper": 0, "ours, as it does": 1, "ours, honestly": 2}
 
 
-def to_html(rows: Sequence[Row], folds: Sequence[Folds], systems: dict[str, System], form: Form, work: Path) -> str:
+def to_html(rows: Sequence[Row], folds: Sequence[Folds], systems: Systems, form: str, work: Path) -> str:
     """Args: work: the folder of the form's runs, from which sample images come where it is on this machine."""
     ran = [row for row in rows if not row.skipped]
     sections = [
-        Section("What is compared", [paragraph(_LEAD, "lead"), paragraph(f"This form: {form.says}.")]),
+        Section("What is compared", [paragraph(_LEAD, "lead"), paragraph(f"Form {form}: {systems.form(form).says}.")]),
         Section("Accuracy and sensitivity", [_intervals(ran, "accuracy"), _intervals(ran, "sensitivity")]),
         Section("All figures", _tables(rows)),
         Section("Not run", _points([f"{row.title}: {row.skipped}" for row in rows if row.skipped])),
+        Section("What holds up", _holding(rows)),
+        Section(CHANGES, _points(changes_told(systems, names_of(rows), form))),
         Section("Curves", _curves(ran)),
-        Section("Who is taken for whom", _confusions(ran, systems)),
+        Section("Who is taken for whom", _confusions(ran, systems.systems)),
         Section("Sample images", _samples(ran, work)),
         Section("Ten blocks", _points([_told(fold) for fold in folds])),
         Section("Weights that training began with", _points(weights_told(rows))),
-        Section("Chosen where the papers are silent", _points(choices_told(systems))),
+        Section("Chosen where the papers are silent", _points(choices_told(systems.systems))),
     ]
     return render("Published systems, run and compared", [each for each in sections if each.blocks])
 
@@ -42,6 +47,11 @@ def _tables(rows: Sequence[Row]) -> list[Markup]:
     scores = table(HEAD[:COSTS], [row[:COSTS] for row in found], "Shares in percent, of the shipped file")
     costs = [(row[0], *row[COSTS:]) for row in found]
     return [scores, table((HEAD[0], *HEAD[COSTS:]), costs, "Times faster than float MobileNetV2 1.0 at 224 px")]
+
+
+def _holding(rows: Sequence[Row]) -> list[Markup]:
+    found = holding(rows)
+    return [table(HOLDING, found, SAYS)] if found else []
 
 
 def _points(texts: Sequence[str]) -> list[Markup]:

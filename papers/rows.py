@@ -13,6 +13,7 @@ from papers.systems import Reported, Systems
 Result = Mapping[str, Any]
 DEGRADED = "-degraded"
 NOT_REPORTED = Reported(source="")
+NOT_KNOWN = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,11 @@ def compare(
     return tuple(rows)
 
 
+def names_of(rows: Sequence[Row]) -> list[str]:
+    """The systems that were run, each once."""
+    return [row.name for row in rows if not row.skipped and not row.name.endswith(DEGRADED)]
+
+
 def _row(name: str, title: str, reported: Mapping[str, Reported], runs: dict[str, Result], part: str) -> Row:
     figures = {protocol: run[part] for protocol, run in runs.items() if part in run}
     return Row(name, title, reported.get(name, NOT_REPORTED), runs, figures)
@@ -84,6 +90,10 @@ def read_folds(results: Mapping[tuple[str, str], Result]) -> tuple[Folds, ...]:
         if protocol.startswith(FOLD) and not result["skipped"]:
             found.setdefault(name, []).append(result["shipped"]["macro_sensitivity"])
     return tuple(Folds(name, len(some), sum(some) / len(some), min(some)) for name, some in found.items())
+
+
+def percent(value: float | None) -> str:
+    return NOT_KNOWN if value is None else f"{100 * value:.1f}"
 
 
 def training_seconds(run: Result) -> float | None:

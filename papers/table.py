@@ -4,11 +4,13 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 
+from papers.holding import HEAD as HOLDING
+from papers.holding import SAYS, holding
 from papers.protocols import HONEST, PAPER
-from papers.rows import Folds, Result, Row, training_seconds
-from papers.systems import Form, System
+from papers.rows import Folds, Result, Row, names_of, percent, training_seconds
+from papers.shortened import CHANGES, changes_told
+from papers.systems import System, Systems
 
-NOT_KNOWN = ""
 COMMANDS = {"quick": "make papers-quick", "short": "make papers FORM=short", "full": "make papers"}
 HEAD = (
     "system", "paper: accuracy", "ours, paper's protocol: accuracy", "ours, honest protocol: accuracy",
@@ -21,10 +23,6 @@ _METRICS = (
     "accuracy", "macro_sensitivity", "macro_specificity", "macro_precision", "macro_f1", "macro_auc", "ece", "brier",
 )  # fmt: skip
 _REPORTED = ("accuracy", "sensitivity", "specificity", "precision", "f1", "auc", "megabytes", "milliseconds")
-
-
-def percent(value: float | None) -> str:
-    return NOT_KNOWN if value is None else f"{100 * value:.1f}"
 
 
 def between(row: Row, protocol: str, name: str) -> str:
@@ -58,23 +56,20 @@ def _file(row: Row, name: str) -> str:
     return f"{row.run[name]['bytes'] / 1e6:.2f}, {row.run['times_faster'][name]['network']:.1f}"
 
 
-def to_markdown(
-    rows: Sequence[Row], folds: Sequence[Folds], systems: dict[str, System], form: Form, form_name: str
-) -> str:
-    """The table, why rows are missing, folds, and what was chosen."""
+def to_markdown(rows: Sequence[Row], folds: Sequence[Folds], systems: Systems, form: str) -> str:
+    """The table, why rows are missing, what holds up, what the form left out, folds, and what was chosen."""
     lines = [
         "# Published systems, run and compared",
         "",
-        f"Form `{form_name}`: {form.says}. Shares in percent, of the shipped file. Times faster: than float "
+        f"Form `{form}`: {systems.form(form).says}. Shares in percent, of the shipped file. Times faster: than float "
         "MobileNetV2 1.0 at 224 px in the same run, one thread, the network alone. Made by "
-        f"`{COMMANDS[form_name]}`; {_made(rows)}.",
+        f"`{COMMANDS[form]}`; {_made(rows)}.",
         "",
-        "| " + " | ".join(HEAD) + " |",
-        "|" + "---|" * len(HEAD),
-        *("| " + " | ".join(cells(row)) + " |" for row in rows),
-        "",
+        *_table(HEAD, [cells(row) for row in rows]),
     ]
     lines += _section("Not run", [f"{row.title}: {row.skipped}" for row in rows if row.skipped])
+    lines += ["## What holds up", "", SAYS, "", *_table(HOLDING, holding(rows))] if holding(rows) else []
+    lines += _section(CHANGES, changes_told(systems, names_of(rows), form))
     lines += _section("Weights that training began with", weights_told(rows))
     lines += _section(
         "Ten blocks",
@@ -83,7 +78,12 @@ def to_markdown(
             for fold in folds
         ],
     )
-    return "\n".join(lines + _section("Chosen where the papers are silent", choices_told(systems)))
+    return "\n".join(lines + _section("Chosen where the papers are silent", choices_told(systems.systems)))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+    return [lines[0], "|" + "---|" * len(head), *lines[1:], ""]
 
 
 def choices_told(systems: Mapping[str, System]) -> list[str]:

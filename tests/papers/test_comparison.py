@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from hemaloop.errors import DataError
+from papers.holding import holding
 from papers.page import to_html
 from papers.rows import Folds, Row, as_metrics, compare, read_folds, read_results
+from papers.shortened import CHANGES
 from papers.systems import ROOT, read_reported, read_systems
 from papers.table import HEAD, cells, to_csv, to_markdown
 
@@ -40,6 +42,12 @@ def a_result(system: str, protocol: str, accuracy: float, skipped: str = "") -> 
         "confusion": [[1] * classes] * classes,
         "curves": curve,
     }  # fmt: skip
+
+
+def examined(value: float) -> dict[str, Any]:
+    one = {"macro_sensitivity": value, "images": 100}
+    shortcut = dict.fromkeys(("model", "model_on_grey", "model_on_restained", "colour_alone"), one)
+    return {"shortcut": shortcut, "laboratories": {"mean": value, "worst": "stain_blue", "shifts": {"stain_blue": one}}}
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +91,10 @@ def test_poor_images_are_a_row_of_their_own_beside_what_the_paper_says_of_them(r
 
 def test_what_could_not_be_run_says_why(rows: tuple[Row, ...]) -> None:
     assert row(rows, "nasnetmobile")["ours, honest protocol: accuracy"] == "skipped"
-    form = SYSTEMS.form("short")
     for text in (
-        to_markdown(rows, (), SYSTEMS.systems, form, "short"),
+        to_markdown(rows, (), SYSTEMS, "short"),
         to_csv(rows),
-        to_html(rows, (), SYSTEMS.systems, form, ROOT / "nowhere"),
+        to_html(rows, (), SYSTEMS, "short", ROOT / "nowhere"),
     ):
         assert REASON in text
 
@@ -117,7 +124,7 @@ def test_the_csv_has_a_line_for_each_run(rows: tuple[Row, ...]) -> None:
 
 def test_the_page_shows_curves_confusions_folds_and_choices(rows: tuple[Row, ...]) -> None:
     folds = (Folds("hemaloop-all", 10, 0.98, 0.95),)
-    page = to_html(rows, folds, SYSTEMS.systems, SYSTEMS.form("short"), ROOT / "nowhere")
+    page = to_html(rows, folds, SYSTEMS, "short", ROOT / "nowhere")
     for wanted in (
         "accuracy of S4 MobileNetV2 at 256 px by epoch",
         "98.0 mean, 95.0 worst of 10",
@@ -126,6 +133,24 @@ def test_the_page_shows_curves_confusions_folds_and_choices(rows: tuple[Row, ...
     ):
         assert wanted in page, wanted
     assert "Sample images" not in page  # the runs' folder is not on this machine
+
+
+def test_a_shorter_form_says_what_it_left_out(rows: tuple[Row, ...]) -> None:
+    for text in (
+        to_markdown(rows, (), SYSTEMS, "short"),
+        to_html(rows, (), SYSTEMS, "short", ROOT / "nowhere"),
+    ):
+        assert "wbc-cnn: input px 96 (224), epochs 8 (30), epochs after pruning 2 (5)" in text
+        assert "nasnetmobile: input" not in text  # it was skipped: nothing of it is there to judge
+    assert CHANGES not in to_markdown(rows, (), SYSTEMS, "full")
+
+
+def test_what_holds_up_is_of_the_honest_run_alone(results: dict[tuple[str, str], dict[str, Any]]) -> None:
+    seen = {protocol: examined(value) for protocol, value in (("paper", 0.9), ("honest", 0.5))}
+    mine = {key: result | {"examined": seen[key[1]]} for key, result in results.items() if key[1] in seen}
+    found = {cells[0]: cells[1:] for cells in holding(compare(SYSTEMS, read_reported(), mine))}
+    assert len(found) == 4  # a system's poor images are no system, and a skipped one
+    assert set(found["ours, four stages of ALL"]) == {"50.0", "50.0 (stain blue)", "100"}
 
 
 def test_without_results_it_says_what_to_run(tmp_path: Any) -> None:
