@@ -1,12 +1,17 @@
-"""Versions that no device may run: a field of the timestamp, the first metadata after root that a client verifies."""
+"""Versions that no device may run.
+
+Halted: by the server, in a field of the timestamp, the first metadata after root that a client verifies.
+Revoked: by the approvers, in a field of the targets; whatever the server says, they never run again.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hemaloop.errors import UntrustedError
 
-FIELD = "hemaloop"  # our part of the timestamp; other TUF clients pass over it
+FIELD = "hemaloop"  # our part of the metadata; other TUF clients pass over it
 HALTED = "halted"
+REVOKED = "revoked"
 
 
 def halted_versions(fields: Mapping[str, Any]) -> frozenset[int]:
@@ -18,13 +23,22 @@ def halted_versions(fields: Mapping[str, Any]) -> frozenset[int]:
     Raises:
         UntrustedError: it says so in no form that we know.
     """
-    said = fields.get(FIELD, {})
-    versions = said.get(HALTED, []) if isinstance(said, dict) else None
-    if not isinstance(versions, list) or not all(type(version) is int for version in versions):
-        raise UntrustedError(f"timestamp: {FIELD}: wanted {HALTED}, a list of versions, got {said!r}")
-    return frozenset(versions)
+    return _versions(fields, HALTED, "timestamp")
+
+
+def revoked_versions(fields: Mapping[str, Any]) -> frozenset[int]:
+    """The versions that the approvers revoked. Args, raises: as `halted_versions`, of the targets."""
+    return _versions(fields, REVOKED, "targets")
 
 
 def halting(versions: Iterable[int]) -> dict[str, Any]:
     """The field of a timestamp that halts `versions`, and no others."""
     return {FIELD: {HALTED: sorted(versions)}}
+
+
+def _versions(fields: Mapping[str, Any], name: str, role: str) -> frozenset[int]:
+    said = fields.get(FIELD, {})
+    versions = said.get(name, []) if isinstance(said, dict) else None
+    if not isinstance(versions, list) or not all(type(version) is int for version in versions):
+        raise UntrustedError(f"{role}: {FIELD}: wanted {name}, a list of versions, got {said!r}")
+    return frozenset(versions)

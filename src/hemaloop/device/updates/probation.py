@@ -86,13 +86,14 @@ def count(active: Active, journal: Journal, failure: str = "") -> None:
 
 
 def go_back(
-    slots: Slots, journal: Journal, at: datetime, why: str, failed: bool, halted: frozenset[int] = frozenset()
+    slots: Slots, journal: Journal, at: datetime, why: str, failed: bool, barred: frozenset[int] = frozenset()
 ) -> bool:
     """Run what the idle slot holds, if the rule allows it and it still passes its self-test.
 
     Args:
         why: what reports say of it.
         failed: the version that runs is not taken again here.
+        barred: versions that no device may run.
 
     Returns: False where it cannot; what runs goes on.
     """
@@ -101,7 +102,7 @@ def go_back(
         return False
     held, folder = idle
     on_probation = verdict(active, journal) in (Verdict.RUNNING, Verdict.FAILED)
-    if not may_go_back(running, held.version, on_probation, halted):
+    if not may_go_back(running, held.version, on_probation, barred):
         return False
     tested = run_apart(folder)
     if tested.failure:

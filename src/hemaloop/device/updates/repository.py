@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 from urllib.parse import quote
 
 from securesystemslib.exceptions import StorageError
@@ -22,13 +22,15 @@ from hemaloop.device.updates.room import check_room
 from hemaloop.errors import HemaloopError, TransientError, UntrustedError
 from hemaloop.protocol.channel import Channel, channel_target, model_target
 from hemaloop.protocol.documents import decode
-from hemaloop.protocol.halts import halted_versions
+from hemaloop.protocol.halts import halted_versions, revoked_versions
 from hemaloop.protocol.keys import RELEASES
 
 log = logging.getLogger(__name__)
 
 METADATA = f"{RELEASES}metadata/"
 TARGETS = f"{RELEASES}targets/"
+
+Role = TypeVar("Role", Timestamp, Targets)
 
 
 class TransportFetcher(FetcherInterface):
@@ -135,6 +137,15 @@ class SignedReleases:
             timestamp = self._timestamp()
         return frozenset() if timestamp is None else halted_versions(timestamp.unrecognized_fields)
 
+    def revoked(self) -> frozenset[int]:
+        """Versions that the approvers took back for good: whoever holds the server's keys cannot say otherwise.
+
+        What the last good targets said counts, also where they have expired or the bucket is out of reach.
+        """
+        root = self._root()
+        targets = None if root is None else self._kept(Targets, root)
+        return frozenset() if targets is None else revoked_versions(targets.unrecognized_fields)
+
     def bundle(self, version: int) -> Path:
         """The release's bundle on this disk, verified; not downloaded again while it is there."""
         path = str(self._home.downloads / "bundle.zip")
@@ -171,15 +182,29 @@ class SignedReleases:
 
     def _timestamp(self) -> Timestamp | None:
         """The newest one that the client took, if root's keys of today signed it and neither has expired."""
-        try:
-            root = Metadata[Root].from_file(str(self._home.metadata / "root.json")).signed
-            timestamp = Metadata[Timestamp].from_file(str(self._home.metadata / "timestamp.json"))
-            root.verify_delegate(Timestamp.type, timestamp.signed_bytes, timestamp.signatures)
-        except (StorageError, exceptions.RepositoryError) as error:
-            log.debug("no timestamp: %s", error)
+        root = self._root()
+        timestamp = None if root is None else self._kept(Timestamp, root)
+        if root is None or timestamp is None or root.is_expired(self._now) or timestamp.is_expired(self._now):
             return None
-        expired = root.is_expired(self._now) or timestamp.signed.is_expired(self._now)
-        return None if expired else timestamp.signed
+        return timestamp
+
+    def _root(self) -> Root | None:
+        """The newest one that the client took, and verified from the one that it was shipped with."""
+        try:
+            return Metadata[Root].from_file(str(self._home.metadata / "root.json")).signed
+        except (StorageError, exceptions.RepositoryError) as error:
+            log.debug("no root: %s", error)
+            return None
+
+    def _kept(self, role: type[Role], root: Root) -> Role | None:
+        """The newest metadata of a role that the client took, if root's keys of today signed it."""
+        try:
+            found = Metadata[Role].from_file(str(self._home.metadata / f"{role.type}.json"))
+            root.verify_delegate(role.type, found.signed_bytes, found.signatures)
+        except (StorageError, exceptions.RepositoryError) as error:
+            log.debug("no %s: %s", role.type, error)
+            return None
+        return found.signed
 
     def _approved(self, version: int) -> TargetFile:
         """From the top-level targets role alone, which the approvers sign: delegations don't count for models."""

@@ -40,12 +40,12 @@ Decision = Stay | Take | Avoid | Refuse
 _NONE: frozenset[int] = frozenset()
 
 
-def may_update(running: Running | None, wanted: int, halted: frozenset[int] = _NONE) -> Decision:
+def may_update(running: Running | None, wanted: int, barred: frozenset[int] = _NONE) -> Decision:
     """Forwards always, but to what was halted or failed here; backwards only to the fallback that the newest names.
 
     A fallback's own fallback does not count: whoever holds the channel key could walk a device back step by step.
     """
-    if wanted in halted:
+    if wanted in barred:
         return Avoid(f"release {wanted} is halted")
     if running is None:
         return Take(wanted)
@@ -64,14 +64,14 @@ def may_update(running: Running | None, wanted: int, halted: frozenset[int] = _N
     )
 
 
-def may_run_beside(running: Running, shadow: int, halted: frozenset[int] = _NONE) -> bool:
+def may_run_beside(running: Running, shadow: int, barred: frozenset[int] = _NONE) -> bool:
     """Whether a version may answer beside the other: its answers decide nothing, so an older one may, too."""
-    return shadow != running.version and shadow not in halted | running.failed
+    return shadow != running.version and shadow not in barred | running.failed
 
 
-def may_go_back(running: Running, idle: int, on_probation: bool, halted: frozenset[int] = _NONE) -> bool:
+def may_go_back(running: Running, idle: int, on_probation: bool, barred: frozenset[int] = _NONE) -> bool:
     """Whether the idle slot's version may run without the channel's word.
 
     On probation it is what ran here until the switch; else only the fallback that the newest release names.
     """
-    return idle not in halted and (on_probation or (running.version == running.highest and idle == running.fallback))
+    return idle not in barred and (on_probation or (running.version == running.highest and idle == running.fallback))

@@ -55,7 +55,7 @@ class NothingReleased:
 
 @dataclass(frozen=True)
 class Avoided:
-    """It is trusted, and not taken: it is halted, or failed here."""
+    """It is not taken: it is halted, or failed here. Or it is halted or revoked, and runs for want of another."""
 
     version: int
     reason: str
@@ -148,28 +148,37 @@ class _Update:
 
     def _follow(self, releases: SignedReleases) -> tuple[Outcome, bool]:
         """What came of it, and whether nothing is left to do until the metadata change."""
-        halted = releases.halted()
+        halted, revoked = releases.halted(), releases.revoked()
+        barred = halted | revoked
         running = self._slots.running()
-        back = self._leave(running.version, halted) if running is not None and running.version in halted else None
+        why = "" if running is None else _why_not(running.version, halted, revoked)
+        back = self._leave(why, barred) if why else None
         if back is not None:
             return back, False
         channel = releases.channel(self._settings.channel)
         if channel is None:
-            return NothingReleased(self._settings.channel), False
+            return self._nothing_named(running, why), False
         self._asked = wanted = wanted_version(channel, self._settings.id)
-        decision = may_update(running, wanted, halted)
+        if wanted in revoked:  # an honest server takes its name out of the channels
+            raise UntrustedError(f"channel {channel.name} names release {wanted}, which its approvers revoked")
+        decision = may_update(running, wanted, barred)
         if isinstance(decision, Refuse):
             raise UntrustedError(decision.reason)
         if isinstance(decision, Take):
             return self._take(releases.bundle(wanted), wanted, channel.probation_images), False
-        settled = self._beside(releases, channel.shadow, halted)
+        settled = self._beside(releases, channel.shadow, barred)
         outcome = UpToDate(wanted) if isinstance(decision, Stay) else Avoided(wanted, decision.reason)
         return outcome, settled
 
-    def _leave(self, version: int, halted: frozenset[int]) -> Returned | None:
-        """Away from what is halted; a device that has nothing else goes on with it, for it must answer."""
-        why = f"release {version} is halted"
-        done = probation.go_back(self._slots, self._journal, self._clock(), why, failed=False, halted=halted)
+    def _nothing_named(self, running: Running | None, why: str) -> Outcome:
+        channel = self._settings.channel
+        if running is None or not why:
+            return NothingReleased(channel)
+        return Avoided(running.version, f"{why}, and goes on, for channel {channel} names no other")
+
+    def _leave(self, why: str, barred: frozenset[int]) -> Returned | None:
+        """Away from what no device may run; one that has nothing else goes on with it, for it must answer."""
+        done = probation.go_back(self._slots, self._journal, self._clock(), why, failed=False, barred=barred)
         active = self._slots.active()
         return Returned(active.version, why) if done and active else None
 
@@ -195,14 +204,14 @@ class _Update:
             raise UntrustedError(f"release {version} failed its self-test: {tested.failure}")
         return tested
 
-    def _beside(self, releases: SignedReleases, shadow: int | None, halted: frozenset[int]) -> bool:
+    def _beside(self, releases: SignedReleases, shadow: int | None, barred: frozenset[int]) -> bool:
         """Let the shadow that the channel asks for answer beside the active model, or end it; False: later."""
         active, running = self._slots.active(), self._slots.running()
         if active is None or running is None:
             return True
         idle = self._slots.idle()
         runs = idle[0].version if idle and idle[0].shadow else None
-        if shadow is None or not may_run_beside(running, shadow, halted):
+        if shadow is None or not may_run_beside(running, shadow, barred):
             self._slots.end_beside()
             return True
         if shadow == runs:
@@ -224,6 +233,13 @@ class _Update:
 
     def _on_probation(self, active: Active) -> bool:
         return probation.verdict(active, self._journal) in (Verdict.RUNNING, Verdict.FAILED)
+
+
+def _why_not(version: int, halted: frozenset[int], revoked: frozenset[int]) -> str:
+    """Why a version may run on no device; "": it may."""
+    if version in revoked:
+        return f"release {version} is revoked"
+    return f"release {version} is halted" if version in halted else ""
 
 
 def _read(path: Path, version: int) -> Bundle:

@@ -8,6 +8,7 @@ from typing import Any
 from tuf.api.metadata import Targets
 
 from hemaloop.protocol.channel import model_target
+from hemaloop.protocol.halts import REVOKED, revoked_versions
 from hemaloop.release.channels import CUSTOM, released
 from hemaloop.release.metadata import expiry
 from hemaloop.release.parameters import Expiries
@@ -32,8 +33,7 @@ def act_of(targets: Targets) -> Act | None:
 
 def revoked(targets: Targets) -> frozenset[int]:
     """Every version that the approvers revoked: never to be released again."""
-    versions = _said(targets).get("revoked", [])
-    return frozenset(version for version in versions if type(version) is int)
+    return revoked_versions(targets.unrecognized_fields)
 
 
 def newest(targets: Targets) -> int:
@@ -54,7 +54,7 @@ def next_targets(targets: Targets, act: Act, now: datetime, expiries: Expiries) 
     if act.kind == REVOKE:
         gone |= {act.version}
         after.targets.pop(model_target(act.version), None)
-    after.unrecognized_fields[CUSTOM] = {"act": act.kind, "version": act.version, "revoked": sorted(gone)}
+    after.unrecognized_fields[CUSTOM] = {"act": act.kind, "version": act.version, REVOKED: sorted(gone)}
     return after
 
 
