@@ -12,6 +12,7 @@ from hemaloop.protocol.channel import Channel, channel_target, wanted_version
 from hemaloop.protocol.documents import decode, encode
 from hemaloop.protocol.keys import report_key
 from hemaloop.protocol.report import Report
+from hemaloop.release.auditing import verify_log
 from hemaloop.release.publish import publish
 
 pytestmark = [
@@ -123,4 +124,6 @@ def test_people_hold_a_rollout_and_pin_devices_by_command(
     assert channel(site).rollout is not None
     assert type_("start", "1", "--channel", "canary") == 0
     assert decode(site.device("canary").read(channel_target("canary")) or b"", Channel) == Channel("canary", 1)
+    begun = verify_log(site.bucket).entries[-1].entry
+    assert (begun.subject, begun.by, begun.reason) == ("channel canary", "anna", "to version 1: to see")
     assert "turned back" in capsys.readouterr().out

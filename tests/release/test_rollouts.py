@@ -13,6 +13,7 @@ from hemaloop.protocol.channel import Channel, channel_target, wanted_version
 from hemaloop.protocol.documents import decode
 from hemaloop.protocol.halts import halted_versions
 from hemaloop.release import audit
+from hemaloop.release.auditing import verify_log
 from hemaloop.release.metadata import read_root, read_timestamp
 from hemaloop.release.publish import move_channel, publish
 from hemaloop.release.rollout.bounds import Share
@@ -161,6 +162,22 @@ def test_people_give_a_reason_and_act_on_what_is_there(moving: Rollouts) -> None
     moving.start(2, FLEET, "anna", "on", now())
     with pytest.raises(GateRefused, match="version 2 is on its way"):
         moving.start(3, FLEET, "anna", "on", now())
+
+
+def test_whoever_begins_a_channel_is_in_the_audit_log_with_the_reason(folder_site: Site, moving: Rollouts) -> None:
+    canary = replace(moving, channel="canary")
+    with pytest.raises(ConfigError, match="a person and a reason"):
+        canary.open(2, "", "our own laboratory", now())
+    with pytest.raises(GateRefused, match="9"):
+        canary.open(9, "anna", "our own laboratory", now())
+    canary.open(2, "anna", "our own laboratory", now())
+
+    entry = verify_log(folder_site.bucket).entries[-1].entry
+    assert (entry.event, entry.subject, entry.by) == ("channel", "channel canary", "anna")
+    assert entry.reason == "to version 2: our own laboratory"
+    assert channel(folder_site, "canary").version == 2
+    with pytest.raises(GateRefused, match="is not new, it names version 2"):
+        canary.open(3, "anna", "our own laboratory", now())
 
 
 def test_a_pinned_device_stays_where_it_is_pinned(folder_site: Site, moving: Rollouts) -> None:

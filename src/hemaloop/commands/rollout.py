@@ -66,13 +66,12 @@ def start_rollout(args: argparse.Namespace) -> int:
     from hemaloop.config import read_settings
     from hemaloop.ingest.fleet.table import fleet
     from hemaloop.ingest.ledger import Ledger
-    from hemaloop.release.publish import move_channel
     from hemaloop.release.status import status
 
     now = datetime.now(UTC)
     with _rollouts(args) as rollouts:
         if rollouts.channel not in status(rollouts.bucket, now).channels:
-            move_channel(rollouts.bucket, rollouts.online, rollouts.channel, args.version, now, rollouts.expiries)
+            rollouts.open(args.version, args.person, args.reason, now)
             print(f"channel {rollouts.channel} is new: version {args.version} for all its devices at once")
             return 0
         known = fleet(Ledger(read_settings().ledger))

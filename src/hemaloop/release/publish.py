@@ -110,9 +110,19 @@ def publish(
 
 
 def move_channel(
-    bucket: Bucket, online: Path, channel: str, version: int, now: datetime, expiries: Expiries = EXPIRIES
+    bucket: Bucket,
+    online: Path,
+    channel: str,
+    version: int,
+    now: datetime,
+    expiries: Expiries = EXPIRIES,
+    by: str = "server",
+    reason: str = "",
 ) -> Published:
     """Move a channel to a released version: forwards, or back to the fallback that its version names.
+
+    Args:
+        by, reason: who wants it, and why, for the audit log.
 
     Raises:
         GateRefused: the version is not released, or the move is neither of these.
@@ -124,7 +134,8 @@ def move_channel(
             keys = load_online(online, state.root, state.targets.signed)
             files = _moved(bucket, state, channel, version, now)
             changed = replace(state, channels=next_channels(state, keys, files, now, expiries))
-            audit.append(bucket, "channel", f"channel {channel}", "server", f"to version {version}", now)
+            told = f"to version {version}: {reason}" if reason else f"to version {version}"
+            audit.append(bucket, "channel", f"channel {channel}", by, told, now)
             state = advance(bucket, state, changed, keys, now, expiries)
             log.info("moved channel %s to version %d", channel, version)
     return Published(version, _people(bucket, version), channel)

@@ -15,12 +15,13 @@ from hemaloop.protocol.channel import Channel, channel_target
 from hemaloop.protocol.halts import halted_versions
 from hemaloop.protocol.keys import must_be_name
 from hemaloop.release import audit
-from hemaloop.release.channels import check_name, fallback_of, read_document, released, write_document
+from hemaloop.release.channels import check_name, fallback_of, read_channel, read_document, released, write_document
 from hemaloop.release.keys.signers import OnlineKeys, load_online, one_writer
 from hemaloop.release.metadata import State as Repository
 from hemaloop.release.metadata import read_state
 from hemaloop.release.online import advance, halt, next_channels, unhalt
 from hemaloop.release.parameters import EXPIRIES, Expiries
+from hemaloop.release.publish import move_channel
 from hemaloop.release.rollout import rule
 from hemaloop.release.rollout.course import Course, Step, channel_of, read_course, write_course
 from hemaloop.release.rollout.evidence import choose_salt
@@ -84,6 +85,14 @@ class Rollouts:
             return self._begun(course, repository, version, devices, by, reason, now)
 
         return self._change(change, now)
+
+    def open(self, version: int, by: str, reason: str, now: datetime) -> None:
+        """A person begins the channel: its first version is for all its devices at once."""
+        _check_said(by, reason)
+        found = read_channel(self.bucket, read_state(self.bucket), self.channel)
+        if found is not None:
+            raise GateRefused(f"channel {self.channel} is not new, it names version {found}: start a rollout on it")
+        move_channel(self.bucket, self.online, self.channel, version, now, self.expiries, by, reason)
 
     def look(self, state: State, evidence: Evidence, now: datetime) -> Decision | None:
         """Decide on what devices reported, and do it; None: a person was quicker, and the evidence is of no use.
