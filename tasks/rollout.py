@@ -6,7 +6,7 @@ from prefect import task
 
 from hemaloop.config import read_settings
 from hemaloop.embedded import open_bucket
-from hemaloop.ingest.fleet.hearing import reports_since
+from hemaloop.ingest.fleet.hearing import told
 from hemaloop.ingest.fleet.table import fleet
 from hemaloop.ingest.ledger import Ledger
 from hemaloop.release.parameters import ReleaseParams
@@ -39,9 +39,8 @@ def begin_rollout(channel: str, release: ReleaseParams, params: RolloutParams) -
 def gather_evidence(state: State, pins: list[str], params: RolloutParams) -> Evidence:
     """What the channel's devices said of the version on its way, and of the one before."""
     since = state.counted_from - timedelta(days=params.reference_days)
-    reports = reports_since(Ledger(read_settings().ledger), since)
-    heard = hear((report for report in reports if report.channel == state.channel), state)
-    return weigh(heard, state, params, datetime.now(UTC), pins)
+    found = told(Ledger(read_settings().ledger), state.channel, since, state.counted_from)
+    return weigh(hear(found.before, found.since, state), state, params, datetime.now(UTC), pins)
 
 
 @task(**RETRY)

@@ -12,6 +12,7 @@ from rollouts import PARAMS, START, state
 
 from hemaloop.protocol.channel import place
 from hemaloop.protocol.report import RefusedUpdate, Report, ShadowRun
+from hemaloop.protocol.said import Said
 from hemaloop.release.rollout.bounds import Share
 from hemaloop.release.rollout.evidence import choose_salt, hear, weigh
 from hemaloop.release.rollout.rule import Evidence
@@ -26,7 +27,10 @@ def report(device: str = "pi", hours: float = 1, version: int = 2, **said: Any) 
 
 
 def evidence(reports: Iterable[Report], hours: float = 2, pins: Iterable[str] = ()) -> Evidence:
-    return weigh(hear(reports, ALL), ALL, PARAMS, START + hours * HOUR, list(pins))
+    said: dict[bool, list[Said]] = {False: [], True: []}
+    for each in reports:
+        said[each.at >= ALL.counted_from].append(Said.of(each))
+    return weigh(hear(said[False], said[True], ALL), ALL, PARAMS, START + hours * HOUR, list(pins))
 
 
 def test_no_device_speaks_for_more_than_its_share_of_images() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Float,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 
@@ -154,7 +156,41 @@ reports = Table(
     Column("device", String, nullable=False, index=True),
     Column("body", Text, nullable=False),  # the report's JSON, as the device wrote it
     Column("received_at", UtcTime, index=True),  # by the store's clock; none: not added up yet
+    Column("heard", Boolean),  # added up in the hours below; none: not yet
+    Index("reports_unheard", "received_at", sqlite_where=text("heard IS NULL"), postgresql_where=text("heard IS NULL")),
 )
+
+# What devices said in an hour of the store's clock, while they ran one version: fleet/hearing.py.
+heard_hours = Table(
+    "heard_hours",
+    metadata,
+    Column("device", String, primary_key=True),
+    Column("channel", String, primary_key=True),
+    Column("version", BigInteger, primary_key=True),  # 0: the device had no model
+    Column("hour", UtcTime, primary_key=True),
+    Column("first", UtcTime, nullable=False),
+    Column("last", UtcTime, nullable=False),
+    Column("reports", BigInteger, nullable=False),
+    Column("latency_ms", Float),  # of the newest report that has one
+    Column("latency_at", UtcTime),
+    Index("heard_hours_by_channel", "channel", "hour"),
+)
+
+heard_counts = Table(
+    "heard_counts",
+    metadata,
+    Column("device", String, primary_key=True),
+    Column("channel", String, primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    Column("hour", UtcTime, primary_key=True),
+    Column("kind", String, primary_key=True),  # as of `counts`, and one more
+    Column("name", String, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Index("heard_counts_by_hour", "hour"),
+)
+
+# What was received before `since` has been dropped: it is known, though there is no row of it. One row, or none.
+fleet_kept = Table("fleet_kept", metadata, Column("since", UtcTime, primary_key=True))
 
 # Reports that were not believed or not understood: not read again until they, or those who read them, change.
 refused_reports = Table(
@@ -221,7 +257,7 @@ answers = Table(
     Column("version", BigInteger, nullable=False),
     Column("label", String, nullable=False),
     Column("probability", Float, nullable=False),
-    Column("report", ForeignKey("reports.key"), nullable=False),
+    Column("report", ForeignKey("reports.key"), nullable=False, index=True),
     Index("answers_by_capture", "device", "capture"),
 )
 

@@ -11,13 +11,15 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 import hemaloop
 from hemaloop.errors import DataError
+from hemaloop.ingest.fleet.hearing import sum_up
 from hemaloop.ingest.fleet.parameters import FleetParams
 from hemaloop.ingest.fleet.reading import LARGEST, plain, read_report, too_large
 from hemaloop.ingest.fleet.sums import Taken, add
 from hemaloop.ingest.ledger import CHUNK, Ledger, chunks
 from hemaloop.ingest.schema import refused_reports, report_looks, reports
-from hemaloop.protocol.documents import encode
+from hemaloop.protocol.documents import decode, encode
 from hemaloop.protocol.keys import NAME, REPORTS
+from hemaloop.protocol.report import Report
 from hemaloop.storage import Bucket, StoredObject
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ def collect(ledger: Ledger, bucket: Bucket, params: FleetParams, now: datetime) 
     Each device's recent days are listed; all its reports where that was long ago, and of a new device.
     """
     found = add_up_earlier(ledger, now)
+    hear_earlier(ledger)
     looked, due = _looks(ledger, bucket.url), now - timedelta(seconds=params.look_seconds)
     folders = [folder for folder in bucket.folders(REPORTS) if NAME.fullmatch(_device_in(folder))]
     recent = [folder for folder in folders if looked.get(_device_in(folder), due) > due]
@@ -77,11 +80,28 @@ def add_up_earlier(ledger: Ledger, now: datetime) -> Collected:
             taken = [replace(each, received=min(each.report.at, now)) for each in read if isinstance(each, Taken)]
             refused = [each for each in read if isinstance(each, _Refused)]
             for each in taken:
-                connection.execute(update(reports).where(reports.c.key == each.key).values(received_at=each.received))
+                connection.execute(
+                    update(reports).where(reports.c.key == each.key).values(received_at=each.received, heard=True)
+                )
             connection.execute(delete(reports).where(reports.c.key.in_([each.stored.key for each in refused])))
             add(connection, taken)
+            sum_up(connection, taken)
             _refuse(connection, refused, now)
         found += Collected(len(taken), len(refused))
+
+
+def hear_earlier(ledger: Ledger) -> None:
+    """Add up by hours what was taken in before there were such sums."""
+    query = select(reports.c.key, reports.c.body, reports.c.received_at)
+    query = query.where(reports.c.heard.is_(None), reports.c.received_at.is_not(None)).limit(CHUNK)
+    while True:
+        with ledger.writing() as connection:
+            rows = connection.execute(query).all()
+            if not rows:
+                return
+            taken = [Taken(row.key, decode(row.body.encode(), Report), row.received_at) for row in rows]
+            sum_up(connection, taken)
+            connection.execute(update(reports).where(reports.c.key.in_([row.key for row in rows])).values(heard=True))
 
 
 def _device_in(key: str) -> str:
@@ -154,6 +174,7 @@ def _enter(ledger: Ledger, read: "Sequence[Taken | _Refused]", now: datetime) ->
         if new:
             connection.execute(insert(reports), [_row(each) for each in new])
         add(connection, new)
+        sum_up(connection, new)
         _refuse(connection, refused, now)
     return Collected(len(new), len(refused))
 
@@ -161,7 +182,7 @@ def _enter(ledger: Ledger, read: "Sequence[Taken | _Refused]", now: datetime) ->
 def _row(taken: Taken) -> dict[str, Any]:
     # Its answers have rows of their own, so that a person's can be forgotten.
     body = encode(replace(taken.report, answers=())).decode()
-    return {"key": taken.key, "device": taken.report.device, "body": body, "received_at": taken.received}
+    return {"key": taken.key, "device": taken.report.device, "body": body, "received_at": taken.received, "heard": True}
 
 
 def _refuse(connection: Connection, refused: Sequence[_Refused], now: datetime) -> None:

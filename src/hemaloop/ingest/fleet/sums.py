@@ -60,7 +60,7 @@ def add(connection: Connection, taken: Sequence[Taken]) -> None:
 def _add_devices(connection: Connection, taken: Sequence[Taken]) -> None:
     by_device = groupby(sorted(taken, key=lambda each: each.report.device), key=lambda each: each.report.device)
     rows = [_device(list(found)) for _, found in by_device]
-    statement = _inserting(connection, devices)
+    statement = inserting(connection, devices)
     new = statement.excluded
     earlier = case((new.first_seen < devices.c.first_seen, new.first_seen), else_=devices.c.first_seen)
     later = case((new.last_seen > devices.c.last_seen, new.last_seen), else_=devices.c.last_seen)
@@ -121,7 +121,7 @@ def _add_counts(connection: Connection, taken: Sequence[Taken]) -> None:
         for version, kind, name, amount in _counts(each.report):
             amounts[each.report.device, version, hour, kind, name] += amount
     names = ("device", "version", "hour", "kind", "name")
-    statement = _inserting(connection, counts)
+    statement = inserting(connection, counts)
     summed = {"amount": counts.c.amount + statement.excluded.amount}
     rows = [{**dict(zip(names, key, strict=True)), "amount": amount} for key, amount in sorted(amounts.items())]
     connection.execute(statement.on_conflict_do_update(index_elements=names, set_=summed), rows)
@@ -173,6 +173,6 @@ def _refused_updates(taken: Taken) -> Iterable[dict[str, Any]]:
         yield {"device": taken.report.device, "at": taken.written, **reason}
 
 
-def _inserting(connection: Connection, table: Table) -> Any:
+def inserting(connection: Connection, table: Table) -> Any:
     """An INSERT that can say what is to be done where the row is there."""
     return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)

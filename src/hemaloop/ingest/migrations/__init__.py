@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-HEAD = "0003"
+HEAD = "0004"
 
 _OPERATIONS = threading.Lock()  # Alembic's `op` is one for the whole process
 

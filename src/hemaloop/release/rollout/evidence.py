@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from hemaloop.protocol.channel import place
-from hemaloop.protocol.report import Report
+from hemaloop.protocol.said import Said
 from hemaloop.release.rollout.bounds import Share
 from hemaloop.release.rollout.parameters import RolloutParams
 from hemaloop.release.rollout.rule import Evidence, State
@@ -29,11 +29,11 @@ class Sums:
         """Images without an answer, and all."""
         return self.errors, self.answered + self.errors
 
-    def add(self, report: Report) -> None:
-        self.answered += sum(report.classified.values())
-        self.errors += report.failures
-        self.labels.update(report.classified)
-        self.latency_ms = self.latency_ms if report.latency_ms is None else report.latency_ms
+    def add(self, said: Said) -> None:
+        self.answered += sum(said.labels.values())
+        self.errors += said.errors
+        self.labels.update(said.labels)
+        self.latency_ms = self.latency_ms if said.latency_ms is None else said.latency_ms
 
 
 @dataclass
@@ -57,31 +57,36 @@ class Heard:
         errors, images = self.now.attempts
         return errors + self.shadow_errors, images + self.shadow_errors + self.shadowed
 
-    def add(self, report: Report, state: State) -> None:
-        """Reports in any order; the newest latency is that of the last one added."""
-        self.first = report.at if self.first is None else min(self.first, report.at)
-        self.last = report.at if self.last is None else max(self.last, report.at)
-        if report.model_version == state.before:
-            self.before.add(report)
-        if report.at < state.counted_from:
+    def add(self, said: Said, state: State, counts: bool) -> None:
+        """In any order; the newest latency is that of the last one added.
+
+        Args:
+            counts: it was said since `state.counted_from`.
+        """
+        self.first = said.first if self.first is None else min(self.first, said.first)
+        self.last = said.last if self.last is None else max(self.last, said.last)
+        if said.version == state.before:
+            self.before.add(said)
+        if not counts:
             return
-        self.reports += 1
-        if report.model_version == state.version:
-            self.now.add(report)
-        if report.shadow is not None and report.shadow.version == state.version:
-            self.shadowed += report.shadow.images - report.shadow.failed
-            self.agreed += report.shadow.agreed
-            self.shadow_errors += report.shadow.failed
-        failed = _has_failed(report, state.version)
+        self.reports += said.reports
+        if said.version == state.version:
+            self.now.add(said)
+        for shadow in said.shadows:
+            if shadow.version == state.version:
+                self.shadowed += shadow.images - shadow.failed
+                self.agreed += shadow.agreed
+                self.shadow_errors += shadow.failed
+        failed = state.version in said.failed
         self.failed |= failed
-        self.tried |= failed or report.model_version == state.version
+        self.tried |= failed or said.version == state.version
 
 
-def hear(reports: Iterable[Report], state: State) -> dict[str, Heard]:
-    """Every device of the channel and what it said. Reports are those of one channel, oldest first."""
+def hear(before: Iterable[Said], since: Iterable[Said], state: State) -> dict[str, Heard]:
+    """Every device of the channel and what it said before `state.counted_from` and since, oldest first."""
     heard: dict[str, Heard] = {}
-    for report in reports:
-        heard.setdefault(report.device, Heard()).add(report, state)
+    for said, counts in (*((said, False) for said in before), *((said, True) for said in since)):
+        heard.setdefault(said.device, Heard()).add(said, state, counts)
     return heard
 
 
@@ -123,21 +128,6 @@ def choose_salt(version: int, devices: Collection[str], percent: float, wanted: 
         if min(enough, most) <= sum(place(device, salt) < percent for device in devices) <= most:
             return salt
     return salts[0]
-
-
-def _has_failed(report: Report, version: int) -> bool:
-    """Whether its self-test or its probation failed on a device, or that before a shadow run.
-
-    A device also returns from what was halted, or to take what is newer: then the reason speaks of a release.
-    """
-    told = f"release {version}: "
-    returned = report.probation.removeprefix(f"returned: {told}")
-    return (
-        report.self_test.startswith(f"failed: {told}")
-        or (returned != report.probation and not returned.startswith("release "))
-        or (report.model_version == version and report.probation.startswith("failed"))
-        or any(each.version == version and "failed its self-test" in each.reason for each in report.refused_updates)
-    )
 
 
 def _is_slow(said: Heard, ratio: float) -> bool:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from hemaloop.protocol.channel import Channel
 from hemaloop.protocol.report import Report
+from hemaloop.protocol.said import Said
 from hemaloop.release.rollout.course import Course, channel_of
 from hemaloop.release.rollout.evidence import Heard, choose_salt, weigh
 from hemaloop.release.rollout.parameters import RolloutParams
@@ -88,10 +89,14 @@ class _Run:
                 self._sent += 1
                 heapq.heappush(self._on_their_way, (report.at, self._sent, report))
             else:
-                self._heard.setdefault(report.device, Heard()).add(report, self._state)
+                self._hear(report)
         while self._on_their_way and self._on_their_way[0][0] <= now:
             _, _, report = heapq.heappop(self._on_their_way)
-            self._heard.setdefault(report.device, Heard()).add(report, self._state)
+            self._hear(report)
+
+    def _hear(self, report: Report) -> None:
+        counts = report.at >= self._state.counted_from
+        self._heard.setdefault(report.device, Heard()).add(Said.of(report), self._state, counts)
 
     def _look(self, hour: int) -> None:
         now = START + timedelta(hours=hour)
