@@ -27,7 +27,7 @@ from hemaloop.storage import Bucket
 pytestmark = pytest.mark.slow  # MLflow
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-PARAMS = FleetParams(3, 3600, 7, 0.2, 0.1, 0.05, 24)
+PARAMS = FleetParams(3, 3600, 7, 0.2, 0.1, 0.05, 24, 400)
 PREDICTIONS = "sha256,group,actual,predicted,p_a,p_b\n1,p1,a,b,0.3,0.7\n2,p1,b,b,0.1,0.9\n"
 ANSWERED = "uploads/pi-9/2026/11/20/field-1.jpg"
 Hemaloop = Callable[..., str]

@@ -19,7 +19,7 @@ from hemaloop.storage import Bucket
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 MINUTE = timedelta(minutes=1)
-PARAMS = FleetParams(3, 3600, 7, 0.2, 0.1, 0.05, 24)
+PARAMS = FleetParams(3, 3600, 7, 0.2, 0.1, 0.05, 24, 400)
 BINS = (0, 0, 0, 0, 0, 0, 0, 0, 1, 2)
 
 

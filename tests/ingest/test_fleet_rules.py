@@ -26,7 +26,7 @@ from hemaloop.protocol.report import CONFIDENCE_BINS, Answer, Report, Traffic
 from hemaloop.registry.reference import count_answers
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-PARAMS = FleetParams(3, 3600, 7, 0.2, 0.1, 0.05, 24)
+PARAMS = FleetParams(3, 3600, 7, 0.2, 0.1, 0.05, 24, 400)
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 EVEN = dict.fromkeys(CLASSES, 100)
 SURE = (0, 0, 0, 0, 0, 0, 0, 0, 0, 500)

@@ -174,6 +174,7 @@ heard_hours = Table(
     Column("latency_ms", Float),  # of the newest report that has one
     Column("latency_at", UtcTime),
     Index("heard_hours_by_channel", "channel", "hour"),
+    Index("heard_hours_by_hour", "hour"),
 )
 
 heard_counts = Table(
@@ -188,9 +189,6 @@ heard_counts = Table(
     Column("amount", BigInteger, nullable=False),
     Index("heard_counts_by_hour", "hour"),
 )
-
-# What was received before `since` has been dropped: it is known, though there is no row of it. One row, or none.
-fleet_kept = Table("fleet_kept", metadata, Column("since", UtcTime, primary_key=True))
 
 # Reports that were not believed or not understood: not read again until they, or those who read them, change.
 refused_reports = Table(

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 import hemaloop
 from hemaloop.errors import DataError
 from hemaloop.ingest.fleet.hearing import sum_up
+from hemaloop.ingest.fleet.keeping import drop_old
 from hemaloop.ingest.fleet.parameters import FleetParams
 from hemaloop.ingest.fleet.reading import LARGEST, plain, read_report, too_large
 from hemaloop.ingest.fleet.sums import Taken, add
@@ -62,6 +63,7 @@ def collect(ledger: Ledger, bucket: Bucket, params: FleetParams, now: datetime) 
         for page in bucket.pages(folder):
             found += _take(ledger, bucket, _unknown(ledger, page), now)
         _note_look(ledger, bucket.url, _device_in(folder), now)
+    drop_old(ledger, bucket, params.keep_days, now)
     if found != Collected():
         log.info("%d new reports, %d refused", found.taken, found.refused)
     return found

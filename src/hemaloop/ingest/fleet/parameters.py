@@ -17,6 +17,7 @@ class FleetParams:
     confidence_drop: float  # of the mean largest probability below the reference, for sure
     failures: float  # share of images that the model gave no answer to, for sure
     silent_hours: float  # a device that has not reported for so long is silent
+    keep_days: int  # single reports and answers, in the ledger and the bucket; sums stay
 
     def __post_init__(self) -> None:
         check(0 <= self.window_days <= 366, f"window_days {self.window_days}: wanted 0 to 366")
@@ -24,6 +25,11 @@ class FleetParams:
         check(1 <= self.judged_days <= 366, f"judged_days {self.judged_days}: wanted 1 to 366")
         for name in ("drift", "confidence_drop", "failures"):
             check(0 < getattr(self, name) <= 1, f"{name} {getattr(self, name)}: wanted above 0, at most 1")
+        check(31 <= self.keep_days <= 3660, f"keep_days {self.keep_days}: wanted 31 to 3660")
+        check(
+            self.keep_days > self.judged_days,
+            f"keep_days {self.keep_days}: wanted more than judged_days, {self.judged_days}",
+        )
         check(self.silent_hours > 0, f"silent_hours {self.silent_hours}: wanted above 0")
 
     @property

@@ -86,7 +86,7 @@ class Ran:
 
     device: str
     first: datetime  # hour of the first report
-    last: datetime
+    last: datetime  # hour of the last one; of a month older than `fleet.keep_days`, the first one of that month
     images: int
 
 

@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("latency_at", _TIME),
     )
     op.create_index("heard_hours_by_channel", "heard_hours", ["channel", "hour"])
+    op.create_index("heard_hours_by_hour", "heard_hours", ["hour"])
     op.create_table(
         "heard_counts",
         *_place(),
@@ -33,7 +34,6 @@ def upgrade() -> None:
         sa.Column("amount", sa.BigInteger, nullable=False),
     )
     op.create_index("heard_counts_by_hour", "heard_counts", ["hour"])
-    op.create_table("fleet_kept", sa.Column("since", _TIME, primary_key=True))
     op.create_index("ix_answers_report", "answers", ["report"])
 
 
