@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from papers.protocols import HONEST
-from papers.rows import DEGRADED, Result, Row, percent
+from papers.rows import Result, Row, percent
 
 HEAD = (
     "system", "as they are", "without colour", "re-stained", "simulated laboratories: mean", "worst",
@@ -18,7 +18,7 @@ SAYS = (
 
 def holding(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """A row of HEAD for each system that was run honestly."""
-    runs = [(row.title, row.runs[HONEST]) for row in rows if HONEST in row.runs and not row.name.endswith(DEGRADED)]
+    runs = [(row.title, row.runs[HONEST]) for row in rows if HONEST in row.runs and row.is_clean]
     return [(title, *_cells(run)) for title, run in runs if "examined" in run]
 
 

@@ -30,6 +30,11 @@ class Row:
         return self.figures.get(protocol, {}).get(name)
 
     @property
+    def is_clean(self) -> bool:
+        """Whether it tells of images as they are, not as a poor camera and network send them."""
+        return not self.name.endswith(DEGRADED)
+
+    @property
     def skipped(self) -> str:
         """Why it could not be run, or "" where it was."""
         return next((run["skipped"] for run in self.runs.values() if run["skipped"]), "")
@@ -65,7 +70,7 @@ def compare(
 
 def names_of(rows: Sequence[Row]) -> list[str]:
     """The systems that were run, each once."""
-    return [row.name for row in rows if not row.skipped and not row.name.endswith(DEGRADED)]
+    return [row.name for row in rows if not row.skipped and row.is_clean]
 
 
 def _row(name: str, title: str, reported: Mapping[str, Reported], runs: dict[str, Result], part: str) -> Row:

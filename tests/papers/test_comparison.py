@@ -79,6 +79,7 @@ def test_each_figure_stands_under_its_own_protocol(rows: tuple[Row, ...]) -> Non
     assert (shown["paper: accuracy"], shown["ours, paper's protocol: accuracy"]) == ("98.6", "87.0")
     assert shown["ours, honest protocol: accuracy"] == "61.0"
     assert shown["ours, honest protocol: macro sensitivity (95 % interval)"] == "61.0 (51.0 to 71.0)"
+    assert shown["float file, honest protocol: accuracy, macro sensitivity"] == "61.0, 61.0"
     assert shown["shipped: MB, times faster, with preprocessing"] == "0.50, 9.2, 6.5"
     assert (shown["training, s"], shown["px, epochs"]) == ("42", "96, 3")
 
@@ -86,6 +87,7 @@ def test_each_figure_stands_under_its_own_protocol(rows: tuple[Row, ...]) -> Non
 def test_poor_images_are_a_row_of_their_own_beside_what_the_paper_says_of_them(rows: tuple[Row, ...]) -> None:
     shown = row(rows, "wbc-cnn-degraded")
     assert (shown["paper: accuracy"], shown["ours, honest protocol: accuracy"]) == ("91.0", "43.0")
+    assert shown["float file, honest protocol: accuracy, macro sensitivity"] == ""  # it never saw those images
     assert row(rows, "wbc-cnn")["ours, honest protocol: accuracy"] == "61.0"
 
 
