@@ -84,7 +84,7 @@ def to_markdown(rows: Sequence[Row], folds: Sequence[Folds], systems: Systems, f
         "",
         *_table(HEAD, [cells(row) for row in rows]),
     ]
-    lines += _section("Not run", [f"{row.title}: {row.skipped}" for row in rows if row.skipped])
+    lines += _section("Not run", missing_told(rows, systems.systems))
     lines += ["## What holds up", "", SAYS, "", *_table(HOLDING, holding(rows))] if holding(rows) else []
     lines += _section(CHANGES, changes_told(systems, names_of(rows), form))
     lines += _section("Weights that training began with", weights_told(rows))
@@ -101,6 +101,17 @@ def to_markdown(rows: Sequence[Row], folds: Sequence[Folds], systems: Systems, f
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
     return [lines[0], "|" + "---|" * len(head), *lines[1:], ""]
+
+
+def missing_told(rows: Sequence[Row], systems: Mapping[str, System]) -> list[str]:
+    """Which figures are not there, and why: a run was skipped, or nobody has made it in this form."""
+    told = [f"{row.title}: {row.skipped}" for row in rows if row.skipped]
+    made = {row.name: set(row.runs) for row in rows}
+    for protocol in (PAPER, HONEST):
+        without = [name for name in systems if protocol not in made.get(name, set())]
+        if without:
+            told.append(f"in this form nobody has yet run, under the {protocol} protocol: {', '.join(without)}")
+    return told
 
 
 def choices_told(systems: Mapping[str, System]) -> list[str]:

@@ -12,7 +12,7 @@ from papers.page import to_html
 from papers.rows import Folds, Row, as_metrics, compare, read_folds, read_results
 from papers.shortened import CHANGES
 from papers.systems import ROOT, read_reported, read_systems
-from papers.table import HEAD, cells, to_csv, to_markdown
+from papers.table import HEAD, cells, missing_told, to_csv, to_markdown
 
 SYSTEMS = read_systems()
 REASON = "train.weights: imagenet cannot be downloaded"
@@ -99,6 +99,13 @@ def test_what_could_not_be_run_says_why(rows: tuple[Row, ...]) -> None:
         to_html(rows, (), SYSTEMS, "short", ROOT / "nowhere"),
     ):
         assert REASON in text
+
+
+def test_what_nobody_has_run_is_named(rows: tuple[Row, ...]) -> None:
+    told = missing_told(rows, SYSTEMS.systems)
+    (paper,) = [line for line in told if "the paper protocol" in line]
+    assert "nasnetmobile" in paper  # it was skipped under the other protocol alone
+    assert "hemaloop-all" not in paper
 
 
 def test_metrics_tell_what_made_them(rows: tuple[Row, ...]) -> None:
