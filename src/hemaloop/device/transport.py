@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -89,6 +90,7 @@ class S3Transport:
 
         self._bucket = bucket
         session = botocore.session.get_session()
+        session.register_component("data_loader", _descriptions())
         self._client = session.create_client(
             "s3",
             region_name=session.get_config_variable("region") or "us-east-1",
@@ -154,6 +156,14 @@ class S3Transport:
             raise TransientError(f"{where} cannot be reached: {error}") from error
         except s3.BotoCoreError as error:
             raise ConfigError(f"{where}: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def _descriptions() -> Any:
+    """What botocore knows of AWS's services, read once a process: it is nearly all that a client costs."""
+    import botocore.session
+
+    return botocore.session.get_session().get_component("data_loader")
 
 
 def _stop_at_redirects(response: Any, **_: Any) -> None:
