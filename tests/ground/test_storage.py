@@ -109,6 +109,14 @@ def test_reading_many_tells_what_is_missing(any_bucket: Bucket) -> None:
     assert any_bucket.read_many([]) == {}
 
 
+def test_keys_with_odd_characters_are_read_plainly(bucket: Bucket) -> None:
+    keys = ["é/ü x.jpg", "a+b=c&d?e#f.jpg", "100 %.jpg", "~'(!)*.jpg"]
+    for key in keys:
+        bucket.write(key, key.encode())
+    assert bucket.read_many(keys) == {key: key.encode() for key in keys}
+    assert bucket._store._plain.usable  # type: ignore[attr-defined]
+
+
 def test_reading_what_is_not_there(any_bucket: Bucket) -> None:
     with pytest.raises(FileNotFoundError):
         any_bucket.read("a/none")

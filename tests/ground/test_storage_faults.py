@@ -11,6 +11,7 @@ import pytest
 
 from hemaloop.embedded import environment
 from hemaloop.errors import TransientError
+from hemaloop.plain_reader import Access, PlainReader
 from hemaloop.storage import Bucket
 
 WHOLE = b"the whole object" * 1000
@@ -49,8 +50,26 @@ def unavailable(answer: BaseHTTPRequestHandler) -> None:
     answer.send_error(503)
 
 
+def missing(answer: BaseHTTPRequestHandler) -> None:
+    body = b"<Error><Code>NoSuchKey</Code></Error>"
+    answer.send_response(404)
+    answer.send_header("Content-Length", str(len(body)))
+    answer.end_headers()
+    answer.wfile.write(body)
+
+
+def whole_for_s3fs_alone(answer: BaseHTTPRequestHandler) -> None:
+    if "aiobotocore" in answer.headers["User-Agent"]:
+        return whole(answer)
+    return answer.send_error(400)
+
+
+def whole_with_the_token(answer: BaseHTTPRequestHandler) -> None:
+    return whole(answer) if answer.headers["X-Amz-Security-Token"] == "t" else answer.send_error(403)
+
+
 @contextmanager
-def store(*faults: Fault) -> Iterator[tuple[Bucket, list[str]]]:
+def store(*faults: Fault, **variables: str) -> Iterator[tuple[Bucket, list[str]]]:
     """A bucket whose first answers are these; whole ones follow. And the requests that came."""
     left, requests = list(faults), list[str]()
 
@@ -68,8 +87,9 @@ def store(*faults: Fault) -> Iterator[tuple[Bucket, list[str]]]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     address = f"http://127.0.0.1:{server.server_port}"
+    access = {"AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
     try:
-        with environment({"AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}):
+        with environment(access | variables):
             yield Bucket("s3://faulty"), requests
     finally:
         server.shutdown()
@@ -101,3 +121,31 @@ def test_an_etag_that_only_looks_like_an_md5_is_believed_when_the_same_bytes_com
     with store(encrypted, encrypted) as (bucket, requests):
         assert bucket.fetch("uploads/x.jpg").data == WHOLE
     assert len(requests) == 2
+
+
+def test_an_object_that_is_there_is_asked_for_once_and_so_is_one_that_is_not() -> None:
+    with store(whole, missing) as (bucket, requests):
+        assert bucket.read("uploads/x.jpg") == WHOLE
+        with pytest.raises(FileNotFoundError):
+            bucket.read("uploads/none.jpg")
+    assert len(requests) == 2
+
+
+def test_a_store_that_does_not_take_plain_requests_is_read_by_s3fs_and_asked_plainly_no_more() -> None:
+    with store(*[whole_for_s3fs_alone] * 4) as (bucket, requests):
+        assert [bucket.read(f"uploads/{number}.jpg") for number in range(3)] == [WHOLE] * 3
+    assert len(requests) == 4
+
+
+@pytest.mark.parametrize("first", [[], [reset]])  # read plainly, and by s3fs
+def test_a_temporary_key_is_used_with_its_token(first: list[Fault]) -> None:
+    with store(*first, whole_with_the_token, AWS_SESSION_TOKEN="t") as (bucket, requests):
+        assert bucket.read("uploads/x.jpg") == WHOLE
+    assert len(requests) == len(first) + 1
+
+
+def test_behind_a_proxy_s3fs_reads() -> None:
+    with environment({"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": ""}):
+        access = Access("https://store.invalid", "us-east-1", "k", "s", None, None, 1, 1, 1)
+        assert not PlainReader("b", access).usable
+    assert PlainReader("b", access).usable

@@ -18,7 +18,6 @@ from typing import IO
 from hemaloop.errors import TransientError
 from hemaloop.ingest.measuring import Chunk, Measured, measure_chunk
 
-SWITCH_SECONDS = 0.001  # s3fs's one loop waits for the interpreter's lock after every answer: a fifth of the time
 _COMMAND = (sys.executable, "-m", "hemaloop.ingest.measurers")
 
 Process = subprocess.Popen[bytes]
@@ -123,7 +122,6 @@ def _kill(process: Process | None) -> int | None:
 def main() -> None:
     """Answer chunk after chunk, until the input ends."""
     chunks, answers = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    sys.setswitchinterval(SWITCH_SECONDS)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what anything prints must not be taken for an answer
     while (chunk := _next(chunks)) is not None:
         try:
