@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,23 @@ from tuf.api.exceptions import (
 from tuf.api.metadata import TargetFile, Targets
 
 from hemaloop.errors import ConfigError, GateRefused, UntrustedError
+from hemaloop.release.approvals import pending
+from hemaloop.release.approvals.approval import approve
 from hemaloop.release.channels import write_channel
+from hemaloop.release.keys.people import renew
+from hemaloop.release.keys.rotation import Gathering
 from hemaloop.release.keys.signers import load_key, load_online
-from hemaloop.release.metadata import CHANNELS, METADATA, TIMESTAMP, State, read_state, sign, target_key, verified
+from hemaloop.release.metadata import (
+    CHANNELS,
+    METADATA,
+    TIMESTAMP,
+    State,
+    metadata_key,
+    read_state,
+    sign,
+    target_key,
+    verified,
+)
 from hemaloop.release.online import advance, next_channels
 from hemaloop.release.parameters import EXPIRIES
 from hemaloop.release.publish import move_channel, publish, refresh, rotate, status
@@ -74,6 +89,37 @@ def test_who_holds_every_online_key_cannot_release_a_model(site: Site, device: D
 
     under_sign(site, 2, [keys.channels, keys.snapshot, keys.timestamp])
     with pytest.raises(UnsignedMetadataError, match="signed by 0/2 keys"):
+        device.model(2)
+
+
+@pytest.mark.parametrize("renewals", [0, 1, 2])
+def test_a_thief_of_the_server_publishes_lapsed_approvals_until_two_acts_came_between(
+    folder_site: Site, renewals: int
+) -> None:
+    """No device checks an approval's age; docs/how-to/approve.md says why, and what ends it."""
+    site, device = folder_site, folder_site.device()
+    site.approve(1, ["anna", "bob"])
+    publish(site.bucket, site.online, "stable", now())
+    long_ago = now() - timedelta(days=31)
+    for person in ("anna", "bob"):
+        approve(site.bucket, 2, bundle(2), site.approver(person), person, "looks good", long_ago)
+    stolen = pending.waiting(site.bucket, read_state(site.bucket), long_ago)
+    assert stolen is not None
+    assert publish(site.bucket, site.online, "stable", now()).version == 1
+    for _ in range(renewals):
+        renew(Gathering(site.bucket, _everyone(site), site.online, now()))
+        assert device.model(1) == bundle(1)
+
+    state = read_state(site.bucket)
+    site.bucket.write(target_key(TargetFile.from_data("models/2.zip", bundle(2))), bundle(2))
+    site.bucket.write(metadata_key(Targets.type, stolen.document().signed.version), stolen.document().data)
+    keys = load_online(site.online, state.root, state.targets.signed)
+    advance(site.bucket, state, replace(state, targets=stolen.document()), keys, now(), EXPIRIES)
+
+    if renewals < 2:  # the same number of targets is no older one
+        assert device.model(2) == bundle(2)
+        return
+    with pytest.raises(BadVersionNumberError):
         device.model(2)
 
 
