@@ -91,6 +91,16 @@ def test_none_outlives_its_parent(chunk: Chunk) -> None:
     assert not _is_alive(child)
 
 
+def test_one_that_measured_for_the_dead_ends_without_a_word(chunk: Chunk) -> None:
+    command = [sys.executable, "-m", "hemaloop.ingest.measurers"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, said = process.communicate(pickle.dumps(chunk))
+    assert (process.returncode, said) == (0, b"")
+
+
 def _children(pid: int, module: str) -> list[int]:
     """A process's children that run a module."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")

@@ -128,8 +128,11 @@ def main() -> None:
             answer: list[Measured] | Exception = measure_chunk(chunk)
         except Exception as error:  # noqa: BLE001 whatever it is: it is raised where the chunk came from
             answer = error
-        pickle.dump(answer, answers)
-        answers.flush()
+        try:
+            pickle.dump(answer, answers)
+            answers.flush()
+        except BrokenPipeError:  # whoever asked has died: nobody is told
+            os._exit(0)  # nor can what is left in the buffer be written
 
 
 def _next(chunks: IO[bytes]) -> Chunk | None:
