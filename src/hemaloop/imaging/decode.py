@@ -70,8 +70,10 @@ def _is_filled(image: Image, block: int) -> bool:
 
     It fills with exactly 128 in every channel; EXIF may have turned the last block to any corner.
     """
-    ends = (slice(0, block), slice(-block, None))
-    corner = any(bool((image[rows, columns] == 128).all()) for rows in ends for columns in ends)
+    ends = ((0, slice(0, block)), (-1, slice(-block, None)))
+    corner = any(
+        image[y, x, 0] == 128 and bool((image[rows, columns] == 128).all()) for y, rows in ends for x, columns in ends
+    )
     return corner and not bool((image == 128).all())
 
 
