@@ -52,6 +52,7 @@ class PlainReader:
         self._pool = urllib3.connection_from_url(
             self._address,
             maxsize=access.connections,
+            block=True,  # more threads than that wait for their turn
             timeout=urllib3.Timeout(access.connect_seconds, access.read_seconds),
             **({"ca_certs": authorities} if self._address.startswith("https:") else {}),
         )
@@ -109,8 +110,8 @@ def _address(bucket: str, access: Access) -> tuple[Any, str]:
     session = botocore.session.get_session()
     if access.key and access.secret:
         session.set_credentials(access.key, access.secret, access.token)
-    # With "auto", AWS's address would name no region.
-    config = Config(signature_version="s3v4", s3={"addressing_style": "path" if access.endpoint else "virtual"})
+    # By path, as every store takes it. With "auto", AWS's address would name no region.
+    config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
     try:
         client = session.create_client("s3", access.region, endpoint_url=access.endpoint, config=config)
         url = client.generate_presigned_url("get_object", {"Bucket": bucket, "Key": _PLACE}).partition("?")[0]

@@ -95,5 +95,5 @@ def _masks(width: int, radius: int) -> tuple[int, ...]:
 def _signs(values: NDArray[np.float32]) -> str:
     middle = len(values) // 2  # of an even number
     below, above = np.partition(values, (middle - 1, middle))[middle - 1 : middle + 1]
-    median = (below + above) / np.float32(2)  # np.median finds the same, and takes ten times as long
+    median = (below + above) / np.float32(2)  # np.median finds the same, and takes several times as long
     return np.packbits(values > median).tobytes().hex()
