@@ -32,8 +32,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (packages,) = folder.glob("lib/python3.*/site-packages")
     for name in re.findall(r"^([a-z0-9-]+)==", LOCK.read_text(), re.MULTILINE):
         copy(name, packages)
-    for _ in range(2):  # the second time there is nothing to trim
-        subprocess.run([TRIM, packages], check=True, capture_output=True)
+    subprocess.run([TRIM, packages], check=True, capture_output=True)
     return folder / "bin/python"
 
 
@@ -43,7 +42,9 @@ def copy(name: str, packages: Path) -> None:
     except importlib.metadata.PackageNotFoundError:
         return  # for another system
     for file in files:
-        if ".." not in file.parts and "__pycache__" not in file.parts:
+        # botocore's descriptions of services are thousands of files; nobody wants those of the others.
+        other_service = file.parts[:2] == ("botocore", "data") and len(file.parts) > 3 and file.parts[2] != "s3"
+        if ".." not in file.parts and "__pycache__" not in file.parts and not other_service:
             target = packages / file
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file.locate(), target)
