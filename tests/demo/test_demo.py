@@ -16,10 +16,12 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
-# The point is the machinery: few epochs, small images, weights that nobody must download, a gate that asks for little.
+# The point is the machinery: few epochs, a small network (tests/stages/test_pipeline.py has that of params.yaml), small
+# images, no weights to download, a gate that asks for little.
 QUICK = {
     "prepare.size_px": 64,
     "prepare.steps": ["square", "resize"],
+    "train.network": "wbc_cnn",
     "train.weights": "random",
     "train.head_epochs": 3,
     "train.epochs": 1,
@@ -140,10 +142,12 @@ def test_the_commands_of_the_readme_answer(folder: Path, summary: dict[str, Any]
 
 
 def test_every_upload_can_tell_its_history(folder: Path, summary: dict[str, Any]) -> None:
-    script = blocks("README.md")[3] + "\n.venv/bin/hemaloop why "
-    listed = shell(blocks("README.md")[3], folder)
+    listing = blocks("README.md")[3]
+    listed = shell(listing, folder)
     refused = next(line.split()[-1] for line in listed.splitlines() if line.startswith("truncated"))
-    told = shell(script + refused, folder)
+    settings = listing.splitlines()[0]
+    assert settings.startswith("eval")
+    told = shell(f"{settings}\n.venv/bin/hemaloop why {refused}", folder)
     for word in ("discovered", "claimed", "quarantined", "truncated", "quarantine/"):
         assert word in told
 

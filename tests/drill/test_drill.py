@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 def test_with_faults_and_kills_every_upload_ends_once_and_every_revision_verifies(tmp_path: Path) -> None:
-    orders = ["--rounds", "2", "--workers", "2", "--devices", "3", "--uploads", "5", "--seed", "2"]
+    orders = ["--rounds", "1", "--workers", "2", "--devices", "3", "--uploads", "5", "--seed", "2"]
     command = [sys.executable, "-W", "ignore", "-m", "drill", "ingest", *orders, "--folder", str(tmp_path), "--json"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.stdout, ended.stderr[-3000:]

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from hemaloop.embedded import free_port, wait_until
 from hemaloop.files import write_atomically
@@ -64,7 +65,9 @@ def mlflow_server(home: Path, tracking_uri: str) -> Iterator[str]:
         sys.executable, "-m", "mlflow", "server", "--backend-store-uri", tracking_uri,
         "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
     ]  # fmt: skip
-    with _server("mlflow", command, f"http://127.0.0.1:{port}/health", home):
+    # Its jobs judge language models: a handful of processes that nothing here would ever give work.
+    no_jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with _server("mlflow", command, f"http://127.0.0.1:{port}/health", home, no_jobs):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -88,11 +91,14 @@ def _send_last_logs() -> None:
 
 
 @contextmanager
-def _server(name: str, command: list[str], health: str, home: Path) -> Iterator[None]:
+def _server(
+    name: str, command: list[str], health: str, home: Path, variables: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[None]:
     with (home / f"{name}.log").open("ab") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=home, start_new_session=True
-        )
+            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=home, start_new_session=True,
+            env=os.environ | variables,
+        )  # fmt: skip
     try:
         wait_until(f"the {name} server", process, lambda: _answers(health), START_SECONDS, f"{name}.log")
         yield
