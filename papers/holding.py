@@ -12,7 +12,8 @@ HEAD = (
 SAYS = (
     "Macro sensitivity in percent of the shipped file under the honest protocol, on part of the test images: as they "
     'are, in grey, with another stain, and as seen through simulated laboratories that no training saw. "Colour '
-    "alone\" is the nearest training image by the colours' means and deviations: what needs no network at all."
+    "alone\" is, on all test images as the network is given them, the nearest training image by its colours' means and "
+    "deviations: what needs no network at all."
 )
 
 
