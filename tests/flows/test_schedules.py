@@ -140,7 +140,7 @@ def process(log: Path, *command: str) -> Iterator[None]:
     finally:
         started.terminate()
         try:
-            started.wait(timeout=60)
+            started.wait(timeout=10)
         except subprocess.TimeoutExpired:  # a worker waits for the runs it has started
             os.killpg(started.pid, signal.SIGKILL)
             started.wait(timeout=60)
