@@ -19,18 +19,6 @@ from hemaloop.release.online import halt, unhalt
 from hemaloop.release.publish import refresh
 
 
-@pytest.fixture
-def cloud(cloud_of_one: Cloud) -> Cloud:
-    """After release 1."""
-    return cloud_of_one
-
-
-@pytest.fixture
-def pi(pi_of_one: Pi) -> Pi:
-    """It runs release 1."""
-    return pi_of_one
-
-
 def version(pi: Pi) -> int:
     return pi.slots.model().version
 

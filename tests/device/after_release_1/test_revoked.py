@@ -20,17 +20,6 @@ from hemaloop.release.publish import publish, refresh
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def cloud(cloud_of_one: Cloud) -> Cloud:
-    return cloud_of_one
-
-
-@pytest.fixture
-def pi(pi_of_one: Pi) -> Pi:
-    """It runs release 1."""
-    return pi_of_one
-
-
 def take(cloud: Cloud, pi: Pi, fallback: int | None = None, probation: int = 0) -> Active:
     """Release 2 is approved, and the device runs it."""
     cloud.release(build(2, fallback))

@@ -40,16 +40,6 @@ from hemaloop.release.publish import refresh
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def cloud(cloud_of_one: Cloud) -> Cloud:
-    return cloud_of_one
-
-
-@pytest.fixture
-def pi(pi_of_one: Pi) -> Pi:
-    return pi_of_one
-
-
 # Indefinite freeze
 
 

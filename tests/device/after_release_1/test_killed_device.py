@@ -33,21 +33,9 @@ pytestmark = pytest.mark.slow
 STEP = int(os.environ.get("HEMALOOP_KILL_STEP", "0"))  # 0: each test's own
 
 
-@pytest.fixture
-def cloud(cloud_of_one: Cloud) -> Cloud:
-    """After release 1."""
-    return cloud_of_one
-
-
-@pytest.fixture
-def pi(pi_of_one: Pi) -> Pi:
-    """It runs release 1."""
-    return pi_of_one
-
-
 def kill_everywhere(operation: str, template: Path, work: Path, step: int) -> list[Path]:
     """The folders in which the operation was killed, each at another change."""
-    script = Path(__file__).with_name("kill_points.py")
+    script = Path(__file__).parents[1] / "kill_points.py"
     command = [sys.executable, str(script), operation, str(template), str(work), str(step)]
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
