@@ -7,10 +7,10 @@ which it began to count, for what came before that moment does not count.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from hemaloop.ingest.fleet.reading import plain
 from hemaloop.ingest.fleet.sums import (
@@ -21,7 +21,10 @@ from hemaloop.ingest.fleet.sums import (
     SHADOW_FAILED,
     SHADOW_IMAGES,
     Taken,
+    add_amounts,
+    hour_of,
     inserting,
+    key_of,
 )
 from hemaloop.ingest.ledger import CHUNK, Ledger
 from hemaloop.ingest.schema import heard_counts, heard_hours, reports
@@ -55,7 +58,9 @@ def sum_up(connection: Connection, taken: Sequence[Taken]) -> None:
     names = ("device", "channel", "version", "hour")
     places = {place: dict(zip(names, place, strict=True)) for place in by_hour}
     _add_hours(connection, [{**places[place], **_hour(told)} for place, told in by_hour.items()])
-    _add_counts(connection, [{**places[place], **row} for place, told in by_hour.items() for row in _counts(told)])
+    add_amounts(
+        connection, heard_counts, [{**places[place], **row} for place, told in by_hour.items() for row in _counts(told)]
+    )
 
 
 def told(ledger: Ledger, channel: str, since: datetime, moment: datetime) -> Told:
@@ -73,10 +78,6 @@ def told(ledger: Ledger, channel: str, since: datetime, moment: datetime) -> Tol
         (*before, *(each for each in around if each.last < moment)),
         (*(each for each in around if each.last >= moment), *after),
     )
-
-
-def hour_of(time: datetime) -> datetime:
-    return time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def _said(report: Report, received: datetime) -> Said:
@@ -114,18 +115,7 @@ def _add_hours(connection: Connection, rows: list[dict[str, Any]]) -> None:
         "latency_ms": case((is_newer, new.latency_ms), else_=known.latency_ms),
         "latency_at": case((is_newer, new.latency_at), else_=known.latency_at),
     }
-    connection.execute(statement.on_conflict_do_update(index_elements=_key(heard_hours), set_=replaced), rows)
-
-
-def _add_counts(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        statement = inserting(connection, heard_counts)
-        summed = {"amount": heard_counts.c.amount + statement.excluded.amount}
-        connection.execute(statement.on_conflict_do_update(index_elements=_key(heard_counts), set_=summed), rows)
-
-
-def _key(table: Table) -> list[str]:
-    return [column.name for column in table.primary_key]
+    connection.execute(statement.on_conflict_do_update(index_elements=key_of(heard_hours), set_=replaced), rows)
 
 
 def _reports(connection: Connection, channel: str, hour: datetime) -> Iterable[Said]:
@@ -167,7 +157,7 @@ def _amounts(
     connection: Connection, wanted: ColumnElement[bool]
 ) -> defaultdict[tuple[str, int], dict[tuple[str, str], int]]:
     known, counts = heard_hours.c, heard_counts.c
-    of_hour = and_(*(known[name] == counts[name] for name in _key(heard_hours)))
+    of_hour = and_(*(known[name] == counts[name] for name in key_of(heard_hours)))
     columns = (counts.device, counts.version, counts.kind, counts.name)
     query = select(*columns, func.sum(counts.amount).label("amount")).join_from(heard_hours, heard_counts, of_hour)
     found: defaultdict[tuple[str, int], dict[tuple[str, str], int]] = defaultdict(dict)

@@ -117,14 +117,12 @@ def _sums(report: Report) -> dict[str, int]:
 def _add_counts(connection: Connection, taken: Sequence[Taken]) -> None:
     amounts: Counter[tuple[str, int, datetime, str, str]] = Counter()
     for each in taken:
-        hour = each.written.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        hour = hour_of(each.written)
         for version, kind, name, amount in _counts(each.report):
             amounts[each.report.device, version, hour, kind, name] += amount
     names = ("device", "version", "hour", "kind", "name")
-    statement = inserting(connection, counts)
-    summed = {"amount": counts.c.amount + statement.excluded.amount}
     rows = [{**dict(zip(names, key, strict=True)), "amount": amount} for key, amount in sorted(amounts.items())]
-    connection.execute(statement.on_conflict_do_update(index_elements=names, set_=summed), rows)
+    add_amounts(connection, counts, rows)
 
 
 def _counts(report: Report) -> Iterable[tuple[int, str, str, int]]:
@@ -176,3 +174,19 @@ def _refused_updates(taken: Taken) -> Iterable[dict[str, Any]]:
 def inserting(connection: Connection, table: Table) -> Any:
     """An INSERT that can say what is to be done where the row is there."""
     return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+
+
+def key_of(table: Table) -> list[str]:
+    return [column.name for column in table.primary_key]
+
+
+def add_amounts(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Add to each row's amount what is new, or begin with it."""
+    if rows:
+        statement = inserting(connection, table)
+        summed = {"amount": table.c.amount + statement.excluded.amount}
+        connection.execute(statement.on_conflict_do_update(index_elements=key_of(table), set_=summed), rows)
+
+
+def hour_of(time: datetime) -> datetime:
+    return time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
