@@ -85,7 +85,8 @@ def to_markdown(rows: Sequence[Row], folds: Sequence[Folds], systems: Systems, f
         *_table(HEAD, [cells(row) for row in rows]),
     ]
     lines += _section("Not run", missing_told(rows, systems.systems))
-    lines += ["## What holds up", "", SAYS, "", *_table(HOLDING, holding(rows))] if holding(rows) else []
+    if found := holding(rows):
+        lines += ["## What holds up", "", SAYS, "", *_table(HOLDING, found)]
     lines += _section(CHANGES, changes_told(systems, names_of(rows), form))
     lines += _section("Weights that training began with", weights_told(rows))
     lines += _section(

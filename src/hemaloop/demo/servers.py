@@ -8,10 +8,9 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType
 
 from hemaloop.embedded import free_port, wait_until
 from hemaloop.files import write_atomically
@@ -66,8 +65,8 @@ def mlflow_server(home: Path, tracking_uri: str) -> Iterator[str]:
         "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
     ]  # fmt: skip
     # Its jobs judge language models: a handful of processes that nothing here would ever give work.
-    no_jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with _server("mlflow", command, f"http://127.0.0.1:{port}/health", home, no_jobs):
+    health = f"http://127.0.0.1:{port}/health"
+    with _server("mlflow", command, health, home, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -91,9 +90,7 @@ def _send_last_logs() -> None:
 
 
 @contextmanager
-def _server(
-    name: str, command: list[str], health: str, home: Path, variables: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[None]:
+def _server(name: str, command: list[str], health: str, home: Path, **variables: str) -> Iterator[None]:
     with (home / f"{name}.log").open("ab") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=home, start_new_session=True,
