@@ -14,11 +14,13 @@ from tiny_model import CLASSES, SIZE_PX, tiny_tflite
 from hemaloop.errors import ConfigError
 from hemaloop.inference.classifier import Classifier
 from hemaloop.inference.metadata import ModelMetadata, attach
+from hemaloop.inference.preprocess import StepSettings
 from hemaloop.registry import bundles
 from hemaloop.registry.champion import champion_macro_sensitivity
 from hemaloop.registry.dossier import compare, read_dossier
 from hemaloop.registry.gate import Verdict
 from hemaloop.registry.mirror import RELEASE, SIGNED_BY, Standing, mirror
+from hemaloop.registry.pyfunc import ShippedClassifier
 from hemaloop.registry.record import record
 from hemaloop.registry.trained import Trained, read_trained
 from hemaloop.registry.versions import (
@@ -45,6 +47,15 @@ def png(channel: int) -> bytes:
     """A field whose brightest channel is the given one of red, green, blue."""
     field = np.full((SIZE_PX, SIZE_PX, 3), 40, np.uint8)
     field[:, :, 2 - channel] = 200
+    encoded, data = cv2.imencode(".png", field)
+    assert encoded
+    return data.tobytes()
+
+
+def red_within_blue() -> bytes:
+    """64 px, of which the middle 16 are red."""
+    field = np.full((4 * SIZE_PX, 4 * SIZE_PX, 3), (200, 40, 40), np.uint8)
+    field[24:40, 24:40] = (40, 40, 200)
     encoded, data = cv2.imencode(".png", field)
     assert encoded
     return data.tobytes()
@@ -106,9 +117,22 @@ def test_a_passing_run_becomes_a_candidate_that_answers_like_the_shipped_file(st
     answer = loaded.predict(pd.DataFrame({"image": [png(0), png(2)]}))
     shipped = Classifier(shipped_file(store, 1))
     assert list(answer["label"]) == [CLASSES[0], CLASSES[2]]
+    told = loaded.predict(pd.DataFrame({"image": [png(0), png(2)], "um_per_px": [0.1, None]}))
+    pd.testing.assert_frame_equal(told, answer)  # its steps look at no scale
     assert answer.iloc[0][f"p_{CLASSES[0]}"] == shipped.classify(png(0)).probabilities[CLASSES[0]]
-    assert loaded.metadata.signature.inputs.input_names() == ["image"]
+    assert loaded.metadata.signature.inputs.required_input_names() == ["image"]
     assert loaded.metadata.saved_input_example_info is not None
+
+
+def test_a_registered_model_takes_each_images_scale(tmp_path: Path) -> None:
+    scaled = ModelMetadata(CLASSES, SIZE_PX, (StepSettings("scale", {"um_per_px": 0.2}),))
+    (tmp_path / "model.tflite").write_bytes(attach(tiny_tflite(), scaled))
+    context = mlflow.pyfunc.PythonModelContext({"model": str(tmp_path / "model.tflite")}, None)
+    model = ShippedClassifier()
+    model.load_context(context)
+    middle = red_within_blue()
+    answer = model.predict(context, pd.DataFrame({"image": [middle, middle, png(1)], "um_per_px": [0.2, 0.05, None]}))
+    assert list(answer["label"]) == [CLASSES[0], CLASSES[2], CLASSES[1]]
 
 
 def test_the_run_holds_parameters_metrics_plots_and_the_revision(store: str, clone: Path) -> None:

@@ -9,14 +9,15 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-from mlflow.models import infer_signature
+from mlflow.models import ModelSignature, infer_signature
 from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, DataType, Schema
 
 import hemaloop
 from hemaloop.registry import pictures
 from hemaloop.registry.card import short_card
 from hemaloop.registry.gate import Verdict, refusals
-from hemaloop.registry.pyfunc import IMAGE, ShippedClassifier
+from hemaloop.registry.pyfunc import IMAGE, UM_PER_PX, ShippedClassifier
 from hemaloop.registry.trained import Trained
 from hemaloop.registry.versions import MODEL, connect, find_version
 
@@ -100,13 +101,12 @@ def _log_files(trained: Trained) -> None:
 
 def _register(client: MlflowClient, run_id: str, trained: Trained, example: bytes) -> int:
     sample = pd.DataFrame({IMAGE: [example]})
-    signature = infer_signature(sample, _answer(trained, sample))
     with mlflow.start_run(run_id=run_id), tempfile.TemporaryDirectory() as code:
         info = mlflow.pyfunc.log_model(
             name="classifier",
             python_model=SCRIPT,
             artifacts={"model": str(trained.model)},
-            signature=signature,
+            signature=_signature(trained, sample),
             input_example=sample,
             code_paths=[str(_package_copy(Path(code)))],
             pip_requirements=REQUIREMENTS,
@@ -114,6 +114,12 @@ def _register(client: MlflowClient, run_id: str, trained: Trained, example: byte
     made = mlflow.register_model(info.model_uri, MODEL, tags={"revision": trained.revision})
     client.update_model_version(MODEL, made.version, _description(trained))
     return int(made.version)
+
+
+def _signature(trained: Trained, sample: pd.DataFrame) -> ModelSignature:
+    """What goes in, and as the answer to the example shows, what comes out."""
+    inputs = Schema([ColSpec(DataType.binary, IMAGE), ColSpec(DataType.double, UM_PER_PX, required=False)])
+    return ModelSignature(inputs, infer_signature(sample, _answer(trained, sample)).outputs)
 
 
 def _answer(trained: Trained, sample: pd.DataFrame) -> pd.DataFrame:
