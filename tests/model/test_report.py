@@ -14,13 +14,20 @@ from hypothesis import strategies as st
 from some_findings import CLASSES, answer, examination, least, macro, whole
 
 from hemaloop.errors import DataError
-from hemaloop.model.report.change import shortcut_sentences
+from hemaloop.model.evaluation.bootstrap import Figure
+from hemaloop.model.report.change import robustness_section, shortcut_sentences
 from hemaloop.model.report.examples import SHOWN, Examples, Explained, choose_best, choose_worst
 from hemaloop.model.report.findings import Answered, Findings, Origin, Rule, read_findings
 from hemaloop.model.report.limits import limits
+from hemaloop.model.report.making import pruning_section
+from hemaloop.model.report.mistakes import find_mistakes
 from hemaloop.model.report.model_report import write_report
 from hemaloop.model.report.page import Section, render
 from hemaloop.model.report.pictures import where
+from hemaloop.model.report.quality import classes_section, figures_section
+from hemaloop.model.report.words import pruning_words
+from hemaloop.registry.card import write_card
+from hemaloop.stages.facts import facts_of
 
 ORIGIN = Origin("0.1.0", "abc123")
 RULES = (
@@ -59,6 +66,10 @@ def page_of(findings: Findings, rules: Sequence[Rule] = RULES) -> str:
     return write_report(findings, examples(*findings.answers), rules, ORIGIN)
 
 
+def text_of(section: Section) -> str:
+    return Elements("".join(section.blocks)).text
+
+
 def test_the_page_needs_nothing_but_itself_and_says_its_pictures_in_words() -> None:
     page = Elements(page_of(whole()))
     assert not page.of("script")
@@ -83,6 +94,62 @@ def test_every_figure_of_the_page_was_measured() -> None:
         "12.5 points are lost", "Delta P 0.020", "2 of 4 images are answered", "spoilt 1", "2 of 2 wrong",
     ):  # fmt: skip
         assert told in text
+
+
+@pytest.mark.parametrize(
+    ("size", "time", "saves", "paid"),
+    [(1.0, 1.0, None, False), (1.0, 0.99, None, True), (0.98, 0.97, 0.05, False), (1.2, 0.95, 0.05, True)],
+)
+def test_a_prune_that_changed_neither_size_nor_latency_is_called_so(
+    size: float, time: float, saves: float | None, paid: bool
+) -> None:
+    pruned = replace(
+        whole(),
+        params={} if saves is None else {"gate": {"prune_saves": saves}},
+        quantisation={"bytes": {"model": size * 1000, "unpruned": 1000}},
+        latency={"int8": {"latency_ms": time}, "unpruned": {"latency_ms": 1.0}},
+    )
+    said = pruning_words(pruned)
+    assert f"{size:.2f} times its bytes and takes {time:.2f} times its time" in said
+    assert ("did not pay" not in said) == paid
+    assert said in text_of(pruning_section(pruned))
+    assert said in write_card(facts_of(pruned, (), ORIGIN))
+    assert pruning_words(replace(pruned, pruning={"method": "none"})) == "Nothing was pruned."
+
+
+def mistaken(count: int, group: str = "slide:s") -> Findings:
+    """Of `count` lymphocytes of as many slides a quarter is taken for monocytes; all monocytes are known."""
+    wrong = [answer(n, "lymphocyte", "monocyte" if n % 4 == 0 else "lymphocyte", 0.9, group) for n in range(count)]
+    right = [answer(n, "monocyte", "monocyte", 0.9, group) for n in range(count, 2 * count)]
+    return replace(whole(), answers=(*wrong, *right), params={"evaluate": {"bootstrap_rounds": 500, "seed": 7}})
+
+
+def test_each_kind_of_mistake_has_its_interval_over_groups() -> None:
+    """That of a quarter of 40: by the binomial's standard error some 0.12 to 0.38."""
+    (found,) = find_mistakes(mistaken(40))
+    assert (found.actual, found.predicted, found.images, found.share.value) == ("lymphocyte", "monocyte", 10, 0.25)
+    assert (found.share.low, found.share.high) == (pytest.approx(0.12, abs=0.04), pytest.approx(0.38, abs=0.04))
+    assert f"{found.share.low:.3f} to {found.share.high:.3f}" in text_of(classes_section(mistaken(40)))
+    unsaid = replace(mistaken(40), params={})
+    assert find_mistakes(unsaid)[0].share == Figure(0.25)
+
+
+def test_images_of_one_group_give_a_mistake_no_interval() -> None:
+    found = mistaken(40)
+    of_one = tuple(replace(each, group="slide:one") if each.actual == "lymphocyte" else each for each in found.answers)
+    assert find_mistakes(replace(found, answers=of_one))[0].share == Figure(0.25)
+    assert "Nothing was mistaken" in text_of(classes_section(replace(found, answers=found.answers[40:])))
+
+
+def test_degradations_are_shown_with_their_intervals() -> None:
+    rows = tuple(row | {"blur_low": "0.701", "blur_high": "0.977"} for row in whole().robustness)
+    assert "0.701 to 0.977" in text_of(robustness_section(replace(whole(), robustness=rows)))
+
+
+def test_overlapping_intervals_of_the_same_images_are_not_called_equal() -> None:
+    text = text_of(figures_section(whole()))
+    assert "cannot be told apart" not in text
+    assert "whether two files differ cannot be read from how their intervals overlap" in text
 
 
 def test_what_was_not_measured_is_said_and_never_made_up() -> None:
@@ -168,6 +235,22 @@ def test_limits_follow_from_the_numbers() -> None:
     assert "often sure of images that are none of its classes: noise" in told(whole())
     leaked = examination() | {"leakage": {"exact": 3, "near": 0}}
     assert limits(replace(whole(), examination=leaked))[0].startswith("3 test images are also on another side")
+
+
+def test_an_interval_that_cannot_be_drawn_is_not_taken_for_certainty() -> None:
+    """Of 40 groups without a mistake up to 1 - 0.025^(1/40) = 8.8 % may hold some (Clopper and Pearson)."""
+    of_class = {"lymphocyte": ("0.75", "0.6", "0.9"), "monocyte": ("1.0", "1.0", "1.0")}
+    names = ("sensitivity", "sensitivity_low", "sensitivity_high")
+    scores = tuple(
+        {"label": label, "images": "40"} | dict(zip(names, found, strict=True)) for label, found in of_class.items()
+    )
+    found = replace(mistaken(40), class_scores=scores)
+    assert "No wrong answer on monocyte (40 groups)" in told(found)
+    assert "Up to 9 % of the groups of a class" in told(found)
+    assert "are of one group" not in told(found)
+    of_one = tuple(replace(each, group="slide:one") if each.actual == "monocyte" else each for each in found.answers)
+    assert "All test images of monocyte are of one group" in told(replace(found, answers=of_one))
+    assert "No wrong answer on" not in told(replace(found, answers=of_one))
 
 
 def test_a_clone_without_figures_says_what_to_run(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hemaloop.model.report.words import (
     network_words,
     plain,
     preprocessing_words,
+    pruning_words,
     section_words,
     strangers_words,
     threshold_words,
@@ -96,7 +97,7 @@ def _pruning(findings: Findings) -> str:
     parameters = found.get("parameters")
     change = f", {parameters['before']} parameters to {parameters['after']}" if parameters else ""
     delta = f", Delta P {found['delta_p']:g} on the validation side" if "delta_p" in found else ""
-    return f"{found.get('method', 'channels')}{change}{delta}"
+    return f"{found.get('method', 'channels')}{change}{delta}. {pruning_words(findings)}".removesuffix(".")
 
 
 def _updating(findings: Findings) -> str:

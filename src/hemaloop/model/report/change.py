@@ -4,7 +4,16 @@ from typing import Any
 
 from hemaloop.model.evaluation.bootstrap import Figure
 from hemaloop.model.report import plots
-from hemaloop.model.report.blocks import figure, not_measured, number, paragraph, side_by_side, table, with_interval
+from hemaloop.model.report.blocks import (
+    figure,
+    not_measured,
+    number,
+    paragraph,
+    side_by_side,
+    stacked,
+    table,
+    with_interval,
+)
 from hemaloop.model.report.findings import Findings, figure_in, value_of
 from hemaloop.model.report.page import Section
 from hemaloop.model.report.words import plain
@@ -39,14 +48,16 @@ def robustness_section(findings: Findings) -> Section:
     svg = plots.lines(series, "strength (0: the clean image)", "macro sensitivity", alt, y_limits=(0, 1.02))
     summary = findings.examination.get("robustness")
     told = [paragraph(_robustness(summary), "lead")] if summary else []
-    shown = [[line.name, *(number(value) for value in line.y)] for line in series]
+    shown = [
+        [name, *(stacked(figure_in(row, kind)) for row in rows)] for kind, name in KINDS.items() if kind in rows[0]
+    ]
     columns = ["", *("clean" if strength == 0 else f"{strength:.0f}" for strength in strengths)]
     return Section(
         title,
         [
             *told,
             side_by_side([figure(svg, "Each image made worse before it is prepared, in five strengths")]),
-            table(columns, shown, "Macro sensitivity by strength"),
+            table(columns, shown, "Macro sensitivity by strength, with 95 % intervals"),
         ],
     )
 

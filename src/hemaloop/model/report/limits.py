@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from hemaloop.model.report.change import POINTS, SHORTCUT
-from hemaloop.model.report.findings import SHIPPED, Findings, value_of
+from hemaloop.model.report.findings import SHIPPED, Findings, figure_in, value_of
 from hemaloop.model.report.words import LET_THROUGH, plain
 
 FEW_GROUPS = 30  # below it a bootstrap over groups is itself uncertain
 FEW_IMAGES = 30  # of a class
 WIDE = 0.1  # an interval of macro sensitivity
+NEITHER_END = 0.025  # what lies beyond each end of a 95 % interval
 PATIENT, SLIDE = "patient:", "slide:"  # how the names of such groups begin
 
 
@@ -17,7 +18,8 @@ def limits(findings: Findings) -> tuple[str, ...]:
     """Those that hold for this run, the gravest first; the last ones always hold."""
     found = (
         *_leakage(findings), *_shortcut(findings), *_laboratories(findings), *_groups(findings), *_interval(findings),
-        *_classes(findings), *_subgroups(findings), *_strangers(findings), *_unmeasured(findings),
+        *_classes(findings), *_without_width(findings), *_subgroups(findings), *_strangers(findings),
+        *_unmeasured(findings),
     )  # fmt: skip
     return (
         *found,
@@ -76,6 +78,32 @@ def _classes(findings: Findings) -> Sequence[str]:
         found.append(
             f"Fewer than {FEW_IMAGES} test images of {', '.join(few)}: one image weighs up to "
             f"{100 / min(count for count in images.values() if count):.0f} points of a class's sensitivity."
+        )
+    return found
+
+
+def _without_width(findings: Findings) -> Sequence[str]:
+    """Classes around whose sensitivity a bootstrap over groups cannot show an interval.
+
+    Source: of n groups without a wrong answer, Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404.
+    """
+    sensitivity = {row["label"]: figure_in(row, "sensitivity") for row in findings.class_scores}
+    groups = {label: {each.group for each in findings.answers if each.actual == label} for label in sensitivity}
+    single = [label for label, names in groups.items() if len(names) == 1]
+    right = {label: len(groups[label]) for label, figure in sensitivity.items() if figure.low == 1 and groups[label]}
+    right = {label: count for label, count in right.items() if count > 1}
+    found = []
+    if single:
+        found.append(
+            f"All test images of {', '.join(single)} are of one group: drawing groups anew says nothing about such a "
+            "class, and the interval of macro sensitivity is too narrow."
+        )
+    if right:
+        named = ", ".join(f"{label} ({count} groups)" for label, count in right.items())
+        found.append(
+            f"No wrong answer on {named}: an interval that is drawn from these images alone has no width there. Up to "
+            f"{100 * (1 - NEITHER_END ** (1 / min(right.values()))):.0f} % of the groups of a class may still hold "
+            "wrong answers."
         )
     return found
 

@@ -7,9 +7,9 @@ from markupsafe import Markup
 
 from hemaloop.model.report import plots
 from hemaloop.model.report.blocks import NOT_MEASURED, details, figure, not_measured, paragraph, side_by_side, table
-from hemaloop.model.report.findings import SHIPPED, Document, Findings, Row, value_of
+from hemaloop.model.report.findings import Document, Findings, Row, value_of
 from hemaloop.model.report.page import Section
-from hemaloop.model.report.words import section_words
+from hemaloop.model.report.words import pruning_words, section_words
 
 _CHANGE = ["", "before", "after", "change"]
 SIDES = ("train", "validation", "test")
@@ -56,7 +56,10 @@ def pruning_section(findings: Findings) -> Section:
     if not found:
         return Section(title, [not_measured("Pruning")])
     rows = [_change(name, found[name]) for name in ("parameters", "channels") if name in found]
-    blocks = [paragraph(_paid(findings), "lead"), table(_CHANGE, rows, f"Method: {found.get('method', 'channels')}")]
+    blocks = [
+        paragraph(pruning_words(findings), "lead"),
+        table(_CHANGE, rows, f"Method: {found.get('method', 'channels')}"),
+    ]
     if "validation_macro_sensitivity" in found:
         before, after = (found["validation_macro_sensitivity"][name] for name in ("original", "pruned"))
         told = f"Macro sensitivity on the validation side: {before:.3f} before, {after:.3f} after, Delta P"
@@ -87,18 +90,6 @@ def quantisation_section(findings: Findings) -> Section:
         blocks.append(_layers(worst, f"The {len(worst)} layers of the largest error, in steps of their own scale"))
         blocks.append(details(f"All {len(findings.layers)} layers", [_layers(findings.layers, "In their order")]))
     return Section(title, blocks)
-
-
-def _paid(findings: Findings) -> str:
-    """The shipped file beside the unpruned model in the same form."""
-    sizes = findings.quantisation.get("bytes", {})
-    times = [findings.latency.get(name, {}).get("latency_ms") for name in ("unpruned", SHIPPED)]
-    if not sizes.get("unpruned") or not all(times):
-        return f"Against the unpruned model in the same form: {NOT_MEASURED}."
-    return (
-        f"Beside the unpruned model in the same form the shipped file has {sizes['model'] / sizes['unpruned']:.2f} "
-        f"times its bytes and takes {times[1] / times[0]:.2f} times its time."
-    )
 
 
 def _form(found: Document) -> str:

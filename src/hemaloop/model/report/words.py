@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hemaloop.model.parameters import NO_PRUNING
 from hemaloop.model.report.blocks import NOT_MEASURED
-from hemaloop.model.report.findings import Findings, Rule
+from hemaloop.model.report.findings import SHIPPED, Findings, Rule
 
 MOBILENETV2 = "mobilenetv2"
 LET_THROUGH = 0.2  # share of strange images above which the file's doubt guards nothing
@@ -39,6 +40,26 @@ def gate_words(rules: Sequence[Rule]) -> str:
         return f"Gate refuses: {', '.join(failed)}"
     waiting = any(rule.holds is None for rule in rules)
     return "Gate holds" + (", but for the comparison with the champion" if waiting else "")
+
+
+def pruning_words(findings: Findings) -> str:
+    """What pruning did to the shipped file, beside the unpruned model in the same form, and whether it paid."""
+    sizes = findings.quantisation.get("bytes", {})
+    times = [findings.latency.get(name, {}).get("latency_ms") for name in ("unpruned", SHIPPED)]
+    if findings.pruning.get("method") == NO_PRUNING:
+        return "Nothing was pruned."
+    if not sizes.get("unpruned") or not all(times):
+        return f"Against the unpruned model in the same form: {NOT_MEASURED}."
+    size, time = sizes["model"] / sizes["unpruned"], times[1] / times[0]
+    told = (
+        f"Beside the unpruned model in the same form the shipped file has {size:.2f} times its bytes and takes "
+        f"{time:.2f} times its time."
+    )
+    wanted = float(findings.params.get("gate", {}).get("prune_saves", 0))
+    if min(size, time) < 1 and round(1 - min(size, time), 6) >= wanted:
+        return told
+    missed = f": at least {100 * wanted:g} % of one of the two had to go" if wanted else ""
+    return f"{told} The prune did not pay{missed}."
 
 
 def threshold_words(findings: Findings) -> str:
