@@ -19,7 +19,7 @@ pages: $(READY) ## look at an earlier demo: the pages of Prefect, MLflow and Dat
 
 test: $(READY) ## the tests, fast ones first
 	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile
-	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile
+	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY) ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check .

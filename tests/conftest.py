@@ -12,6 +12,12 @@ from hemaloop.embedded import Server, environment, running
 from hemaloop.storage import Bucket
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; else in the order that was drawn."""
+    items.sort(key=lambda item: item.get_closest_marker("longest") is None)
+
+
 @pytest.fixture(scope="session")
 def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A real S3 server on loopback; the environment points at it for the whole session."""

@@ -36,7 +36,7 @@ QUICK = {
 }
 BAD = ("empty", "not_an_image", "out_of_focus", "too_bright", "too_dark", "truncated")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.longest, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,8 @@ from hemaloop.protocol.report import Report
 from hemaloop.protocol.sidecar import Sidecar
 from hemaloop.storage import Bucket
 
+pytestmark = pytest.mark.longest
+
 FLOWS = {"ingest", "reconcile", "purge", "retrain", "release", "rollout", "refresh", "fleet"}
 
 

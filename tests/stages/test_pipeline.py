@@ -13,7 +13,7 @@ from a_clone import BATCH, CLASSES, IMAGES, WITHOUT_TEST, make_clone, run, run_s
 
 from hemaloop.inference.classifier import Classifier
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.longest]
 TESTED = [name for name in CLASSES if name != WITHOUT_TEST]
 
 
