@@ -25,6 +25,7 @@ from hemaloop.model.report.model_report import write_report
 from hemaloop.model.report.page import Section, render
 from hemaloop.model.report.pictures import where
 from hemaloop.model.report.quality import classes_section, figures_section
+from hemaloop.model.report.trust import calibration_section
 from hemaloop.model.report.words import pruning_words
 from hemaloop.registry.card import write_card
 from hemaloop.stages.facts import facts_of
@@ -141,6 +142,14 @@ def test_images_of_one_group_give_a_mistake_no_interval() -> None:
     assert "Nothing was mistaken" in text_of(classes_section(replace(found, answers=found.answers[40:])))
 
 
+def test_beside_the_calibration_error_stands_what_chance_alone_would_show() -> None:
+    said = "as many images would show 0.0310 by chance alone"
+    calibration = examination()["calibration"] | {"ece_test_by_chance": 0.031}
+    found = replace(whole(), examination=examination() | {"calibration": calibration})
+    assert said in text_of(calibration_section(found))
+    assert "by chance" not in text_of(calibration_section(whole()))
+
+
 def test_degradations_are_shown_with_their_intervals() -> None:
     rows = tuple(row | {"blur_low": "0.701", "blur_high": "0.977"} for row in whole().robustness)
     assert "0.701 to 0.977" in text_of(robustness_section(replace(whole(), robustness=rows)))
@@ -238,19 +247,19 @@ def test_limits_follow_from_the_numbers() -> None:
 
 
 def test_an_interval_that_cannot_be_drawn_is_not_taken_for_certainty() -> None:
-    """Of 40 groups without a mistake up to 1 - 0.025^(1/40) = 8.8 % may hold some (Clopper and Pearson)."""
+    """Of 40 groups that are alike up to 1 - 0.025^(1/40) = 8.8 % may be others (Clopper and Pearson)."""
     of_class = {"lymphocyte": ("0.75", "0.6", "0.9"), "monocyte": ("1.0", "1.0", "1.0")}
     names = ("sensitivity", "sensitivity_low", "sensitivity_high")
     scores = tuple(
         {"label": label, "images": "40"} | dict(zip(names, found, strict=True)) for label, found in of_class.items()
     )
     found = replace(mistaken(40), class_scores=scores)
-    assert "No wrong answer on monocyte (40 groups)" in told(found)
-    assert "Up to 9 % of the groups of a class" in told(found)
+    assert "All test groups of monocyte (40) have the same sensitivity" in told(found)
+    assert "Up to 9 % of the groups of such a class" in told(found)
     assert "are of one group" not in told(found)
     of_one = tuple(replace(each, group="slide:one") if each.actual == "monocyte" else each for each in found.answers)
     assert "All test images of monocyte are of one group" in told(replace(found, answers=of_one))
-    assert "No wrong answer on" not in told(replace(found, answers=of_one))
+    assert "All test groups of" not in told(replace(found, answers=of_one))
 
 
 def test_a_clone_without_figures_says_what_to_run(tmp_path: Path) -> None:

@@ -85,25 +85,28 @@ def _classes(findings: Findings) -> Sequence[str]:
 def _without_width(findings: Findings) -> Sequence[str]:
     """Classes around whose sensitivity a bootstrap over groups cannot show an interval.
 
-    Source: of n groups without a wrong answer, Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404.
+    Source: of n groups that are all alike, Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404.
     """
     sensitivity = {row["label"]: figure_in(row, "sensitivity") for row in findings.class_scores}
     groups = {label: {each.group for each in findings.answers if each.actual == label} for label in sensitivity}
     single = [label for label, names in groups.items() if len(names) == 1]
-    right = {label: len(groups[label]) for label, figure in sensitivity.items() if figure.low == 1 and groups[label]}
-    right = {label: count for label, count in right.items() if count > 1}
+    alike = {
+        label: len(groups[label])
+        for label, figure in sensitivity.items()
+        if figure.low is not None and figure.low == figure.high and len(groups[label]) > 1
+    }
     found = []
     if single:
         found.append(
             f"All test images of {', '.join(single)} are of one group: drawing groups anew says nothing about such a "
             "class, and the interval of macro sensitivity is too narrow."
         )
-    if right:
-        named = ", ".join(f"{label} ({count} groups)" for label, count in right.items())
+    if alike:
+        named = ", ".join(f"{label} ({count})" for label, count in alike.items())
         found.append(
-            f"No wrong answer on {named}: an interval that is drawn from these images alone has no width there. Up to "
-            f"{100 * (1 - NEITHER_END ** (1 / min(right.values()))):.0f} % of the groups of a class may still hold "
-            "wrong answers."
+            f"All test groups of {named} have the same sensitivity, so that an interval drawn from them has no width. "
+            f"Up to {100 * (1 - NEITHER_END ** (1 / min(alike.values()))):.0f} % of the groups of such a class may "
+            "still have another."
         )
     return found
 

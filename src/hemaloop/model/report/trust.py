@@ -33,6 +33,7 @@ def calibration_section(findings: Findings) -> Section:
             f"{images[gap]:.0f} images.",
             "note",
         ),
+        *_by_chance(findings),
         *_temperature(findings),
     ]
     return Section(title, [*told, figure(svg, "Reliability: bins of equally many test images, by confidence")])
@@ -101,6 +102,15 @@ def agreement_section(findings: Findings) -> Section:
         f"{found['mean_probability_difference']:.3f} on average, {found['largest_probability_difference']:.3f} at most."
     )
     return Section(title, [paragraph(told)])
+
+
+def _by_chance(findings: Findings) -> list[str]:
+    """Below it nothing can be seen."""
+    chance = value_of(findings.examination.get("calibration", {}), "ece_test_by_chance")
+    if chance is None:
+        return []
+    told = f"A perfectly calibrated file that answered as many images would show {chance:.4f} by chance alone."
+    return [paragraph(told, "note")]
 
 
 def _temperature(findings: Findings) -> list[str]:
