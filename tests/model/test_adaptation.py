@@ -20,6 +20,7 @@ from hemaloop.model.prepared import Samples
 
 PARAMS = AdaptParams(statistics=(0.0,), penalties=(0.01,), folds=6)
 CLASSES = ("reddish", "greenish", "bluish")
+TEMPERATURE = 2.0
 
 
 def _site(images: int, moved: float, seed: int = 0) -> tuple[Array, Labels, Head]:
@@ -131,13 +132,16 @@ def test_statistics_follow_the_site_and_come_back(training: Samples) -> None:
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, as it saves
 def test_a_site_gets_a_file_of_its_own(training: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From images in folders to a .tflite that answers, with an account of what was gained."""
+    from ai_edge_litert.interpreter import Interpreter
+
     from hemaloop.inference.classifier import Classifier
     from hemaloop.model.quantisation.conversion import to_int8
     from hemaloop.stages.adapt import main
 
     pixels = training.take(np.arange(24))
-    model = _small_model()
-    _clone(tmp_path, model, attach(to_int8(model, pixels), ModelMetadata(CLASSES, 32)))
+    model, cooler = _small_model(), _small_model(1 / TEMPERATURE)
+    shipped = attach(to_int8(cooler, pixels), ModelMetadata(CLASSES, 32))
+    _clone(tmp_path, model, shipped)
     for position, image in enumerate(pixels):
         folder = tmp_path / "site" / CLASSES[training.labels[position]]
         folder.mkdir(parents=True, exist_ok=True)
@@ -149,6 +153,10 @@ def test_a_site_gets_a_file_of_its_own(training: Samples, tmp_path: Path, monkey
     assert account["images"] == dict.fromkeys(CLASSES, 8)
     assert account["left_out"]["after_sensitivity"] > account["left_out"]["before_sensitivity"]
     assert read_metadata(content) == ModelMetadata(CLASSES, 32)
+    before = macro_loss(training.labels, Classifier(shipped).probabilities(pixels).astype(np.float64))
+    assert account["left_out"]["before_loss"] == pytest.approx(before, abs=0.01)  # of the file that ships
+    (output,) = Interpreter(model_content=content).get_output_details()
+    assert output["dtype"] is np.float32  # its end stayed float, as evaluation/quantisation.json says
     answers = Classifier(content, threads=1).probabilities(pixels)
     assert np.mean(answers.argmax(axis=1) == training.labels) == account["quantised_right_on_its_own_images"] > 0.8
 
@@ -162,7 +170,7 @@ def test_a_folder_that_is_no_class_is_named(tmp_path: Path) -> None:
         read_site(tmp_path, ModelMetadata(CLASSES, 32), None)
 
 
-def _small_model() -> Any:
+def _small_model(sure: float = 1.0) -> Any:
     """Its features are how red, green and blue an image is; its answers are one class off."""
     import keras
 
@@ -174,7 +182,7 @@ def _small_model() -> Any:
     x = keras.layers.Dense(3, activation="softmax", name="probabilities")(x)
     model = keras.Model(inputs, x)
     model.get_layer("colours").set_weights([np.eye(3)[None, None], np.zeros(3)])
-    model.get_layer("probabilities").set_weights([3 * np.eye(3)[[2, 0, 1]], np.zeros(3)])
+    model.get_layer("probabilities").set_weights([sure * 3 * np.eye(3)[[2, 0, 1]], np.zeros(3)])
     return model
 
 
@@ -182,6 +190,9 @@ def _clone(folder: Path, model: Any, shipped: bytes) -> None:
     (folder / "models").mkdir()
     model.save(folder / "models" / "pruned.keras")
     (folder / "models" / "model.tflite").write_bytes(shipped)
+    (folder / "evaluation").mkdir()
+    told = {"temperature": {"float": 1.0, "shipped": TEMPERATURE}, "kept_finer": ["probabilities", "softmax"]}
+    (folder / "evaluation" / "quantisation.json").write_text(json.dumps(told))
     settings = dataclasses.asdict(PARAMS) | {"statistics": [0.0], "penalties": [0.001], "folds": 4}
     root = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
     params = {"adapt": settings, "quantise": root["quantise"]}

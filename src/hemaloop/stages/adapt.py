@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,8 @@ from hemaloop.inference.classifier import Classifier
 from hemaloop.inference.lines import image_files
 from hemaloop.inference.metadata import ModelMetadata, attach, read_metadata
 from hemaloop.inference.preprocess import preprocess
-from hemaloop.model.adaptation import Adapted, AdaptParams, Labels, adapt
-from hemaloop.model.parameters import QuantiseParams
+from hemaloop.model.adaptation import Adapted, AdaptParams, Head, Labels, adapt
+from hemaloop.model.parameters import INT8, QuantiseParams
 from hemaloop.model.prepared import TRAIN, Pixels, read_prepared
 from hemaloop.model.runtime import start_tensorflow
 from hemaloop.stages.runner import run
@@ -32,8 +33,18 @@ if TYPE_CHECKING:
     from hemaloop.model.sites import Site
 
 PARAMS, SHIPPED, PARENT = Path("params.yaml"), Path("models/model.tflite"), Path("models/pruned.keras")
+SHIPPING = Path("evaluation/quantisation.json")
+EXAMINED = 32  # images that a layer's error is measured on, as stage quantise does
 SITE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Shipping:
+    """What stage quantise did to models/pruned.keras before it shipped; the adapted network gets it too."""
+
+    temperature: float = 1.0
+    finer: tuple[str, ...] = ()  # layers that int8 left in float
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,9 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from hemaloop.model.saved import load
     from hemaloop.model.sites import Site
 
+    shipping = read_shipping(SHIPPING)
     site = Site(load(PARENT), pixels)
-    adapted = adapt(site.features, labels, site.head(), params)
-    content = _write(site, adapted, metadata, params)
+    # Else a gain might be the temperature's alone, which the file that ships has already.
+    adapted = adapt(site.features, labels, tempered(site.head(), shipping.temperature), params)
+    content = _write(site, adapted, metadata, params, shipping)
     folder = Path("models/sites") / args.site
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "model.tflite", content)
@@ -82,6 +95,17 @@ def read_site(folder: Path, metadata: ModelMetadata, um_per_px: float | None) ->
     return np.stack(pixels), np.array(labels, np.intp)
 
 
+def read_shipping(path: Path) -> Shipping:
+    """From evaluation/quantisation.json; a clone without it, or with one of before, has neither."""
+    found = json.loads(path.read_text()) if path.exists() else {}
+    return Shipping(found.get("temperature", {}).get("shipped", 1.0), tuple(found.get("kept_finer", ())))
+
+
+def tempered(head: Head, temperature: float) -> Head:
+    """The head as `model.tempering.temper` left it in the file that ships: logits divided by the temperature."""
+    return Head(head.weights / temperature, head.bias / temperature)
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="hemaloop adapt")
     parser.add_argument("folder", type=Path)
@@ -93,9 +117,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def _write(site: "Site", adapted: Adapted, metadata: ModelMetadata, params: AdaptParams) -> bytes:
+def _write(site: "Site", adapted: Adapted, metadata: ModelMetadata, params: AdaptParams, shipping: Shipping) -> bytes:
     """The adapted network in the form that ships, calibrated on the site's images and some of the training side."""
-    from hemaloop.model.quantisation.conversion import choose_calibration, convert
+    from hemaloop.model.quantisation.conversion import choose_calibration
 
     quantise = read_section(PARAMS, "quantise", QuantiseParams)
     site.use_statistics(adapted.setting.statistics, np.arange(len(site.pixels)))
@@ -104,7 +128,19 @@ def _write(site: "Site", adapted: Adapted, metadata: ModelMetadata, params: Adap
     if params.calibration_images and Path("data/prepared").exists():
         training = read_prepared(Path("data/prepared")).side(TRAIN, metadata.classes)
         calibration = np.concatenate([calibration, choose_calibration(training, params.calibration_images)])
-    return attach(convert(site.model, quantise.form, calibration), metadata)
+    return attach(_convert(site.model, quantise.form, calibration, shipping.finer), metadata)
+
+
+def _convert(model: Any, form: str, calibration: Pixels, finer: Sequence[str]) -> bytes:
+    """In this form; of int8 the layers named `finer` stay float."""
+    from hemaloop.model.quantisation.conversion import convert
+    from hemaloop.model.quantisation.layers import Layers
+
+    if form != INT8 or not finer:
+        return convert(model, form, calibration)
+    layers = Layers(model, calibration)
+    errors = layers.errors(calibration[:: max(1, len(calibration) // EXAMINED)])
+    return layers.keep_float([error for error in errors if error.layer in finer])
 
 
 def _account(
