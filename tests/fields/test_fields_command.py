@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -64,6 +65,20 @@ def test_cells_are_found_cut_out_classified_and_checked(
     assert set(figures) == {"all", "development", "held_out"}
     assert figures["all"]["white_cells"]["recall"]["value"] == 1
     assert figures["all"]["scale"]["coverage"]["value"] == 1
+
+
+def test_fields_of_one_name_in_two_folders_keep_their_own_pictures_and_crops(fields: Path, tmp_path: Path) -> None:
+    for day in ("monday", "tuesday"):
+        (fields / "images" / day).mkdir()
+        shutil.copy(fields / "images/f_1.png", fields / "images" / day)
+    assert run(fields, "--um-per-px", "0.1", "--output", str(tmp_path / "out")) == 0
+    pictures = {
+        path.relative_to(tmp_path / "out/pictures").as_posix() for path in tmp_path.glob("out/pictures/**/*.jpg")
+    }
+    assert pictures == {"f_1.jpg", "f_2.jpg", "monday/f_1.jpg", "tuesday/f_1.jpg"}
+    crops = [tmp_path / "out/crops" / row["crop"] for row in rows_of(tmp_path / "out/cells.csv")]
+    assert len(set(crops)) == len(crops) == 5
+    assert all(crop.is_file() for crop in crops)
 
 
 def test_a_scale_that_is_told_is_used(fields: Path, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def _reader(args: argparse.Namespace, params: "FieldsParams") -> "Reader":
             raise ConfigError(f"{args.model} is no file: give a .tflite with --model")
         classifier = Classifier(args.model.read_bytes())
     annotation = _annotation(args) if args.boxes else None
-    keep = _keeper(args.output) if args.output else None
+    keep = _keeper(args.output, args.folder) if args.output else None
     return Reader(params.field_um, params.iou, args.um_per_px, annotation, classifier, keep)
 
 
@@ -100,7 +100,7 @@ def _annotation(args: argparse.Namespace) -> "Annotation":
     return annotation
 
 
-def _keeper(output: Path) -> "Keep":
+def _keeper(output: Path, root: Path) -> "Keep":
     from hemaloop.fields.field import Field
     from hemaloop.fields.pictures import draw_field
     from hemaloop.fields.tables import crop_name
@@ -109,9 +109,9 @@ def _keeper(output: Path) -> "Keep":
 
     def keep(field: Field, image: Image, crops: Sequence[Image]) -> None:
         picture = encode_jpeg(draw_field(field, image))
-        write_atomically(output / "pictures" / f"{field.path.stem}.jpg", picture)
+        write_atomically(output / "pictures" / field.path.relative_to(root).with_suffix(".jpg"), picture)
         for number, crop in enumerate(crops):
-            write_atomically(output / "crops" / crop_name(field, number), encode_png(crop))
+            write_atomically(output / "crops" / crop_name(field, number, root), encode_png(crop))
 
     return keep
 

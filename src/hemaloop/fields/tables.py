@@ -16,9 +16,9 @@ from hemaloop.fields.scoring import CellScore, ScaleScore
 Row = dict[str, Any]
 
 
-def crop_name(field: Field, number: int) -> str:
-    """The file of a cell's crop: unique within a folder of fields whose names differ."""
-    return f"{field.path.stem}-{field.cells[number].box}.png"
+def crop_name(field: Field, number: int, root: Path) -> str:
+    """The file of a cell's crop, with the folder of `root` that its field lies in: fields of two may have one name."""
+    return f"{field.path.relative_to(root).with_suffix('').as_posix()}-{field.cells[number].box}.png"
 
 
 def cell_rows(fields: Sequence[Field], root: Path) -> Iterator[Row]:
@@ -26,7 +26,7 @@ def cell_rows(fields: Sequence[Field], root: Path) -> Iterator[Row]:
     for field in fields:
         matched = {each.found: each.iou for each in field.matches}
         for number, cell in enumerate(field.cells):
-            row: Row = {"file": field.path.relative_to(root).as_posix(), "crop": crop_name(field, number)}
+            row: Row = {"file": field.path.relative_to(root).as_posix(), "crop": crop_name(field, number, root)}
             row |= {"left": cell.box.left, "top": cell.box.top, "right": cell.box.right, "bottom": cell.box.bottom}
             um = field.um_per_px or math.nan
             row |= {"width_um": round(cell.box.width * um, 2), "height_um": round(cell.box.height * um, 2)}
