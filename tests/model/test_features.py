@@ -6,9 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from hemaloop import cli
 from hemaloop.imaging.decode import encode_png
+from hemaloop.inference.preprocess import Preprocessing, read_steps
+from hemaloop.inference.steps.picture import Picture
+from hemaloop.inference.steps.stains import Macenko, WhiteBalance
 from hemaloop.model.features.shape import shape
 from hemaloop.model.features.statistics import statistics
 from hemaloop.model.features.table import features_of
@@ -96,3 +100,27 @@ def test_the_command_learns_a_stain(tmp_path: Path, capsys: pytest.CaptureFixtur
         cli.main(["features", str(tmp_path), "--stain"])
     assert ended.value.code == 0
     assert "- macenko: {nuclear_red: " in capsys.readouterr().out
+
+
+def test_a_learned_stain_can_be_pasted_into_params(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where a third colour makes the fit say that a dye lights up, as it does of some real cells."""
+    image = np.full((120, 120, 3), 240, np.uint8)
+    image[10:50, 10:50], image[60:100, 60:110], image[60:100, 5:45] = (110, 40, 240), (235, 120, 80), (90, 220, 220)
+    (tmp_path / "a.png").write_bytes(encode_png(image))
+    found = Macenko().learn(WhiteBalance().apply(Picture(image), 1).pixels)
+    assert found is not None
+    assert found[0].min() < -0.1
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["features", str(tmp_path), "--stain"])
+    assert ended.value.code == 0
+    steps = yaml.safe_load(capsys.readouterr().out)
+    assert [type(step).__name__ for step in Preprocessing(read_steps(steps), 64).ready] == ["Reinhard", "Macenko"]
+
+
+def test_a_stain_cannot_be_learned_of_a_file_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["features", str(tmp_path / "gone.png"), "--stain"])
+    assert ended.value.code == 3
+    assert "gone.png: cannot be read: No such file" in capsys.readouterr().err
