@@ -14,6 +14,7 @@ from hemaloop.imaging.smear import Slide, draw
 from hemaloop.inference.classifier import Classifier
 from hemaloop.inference.metadata import ModelMetadata, attach
 from hemaloop.inference.preprocess import Preprocessing, preprocess, read_steps
+from hemaloop.inference.steps.catalogue import STEPS
 from hemaloop.model.preparation import prepare
 from hemaloop.model.prepared import PreparedImage, read_prepared
 from hemaloop.model.preprocessing import PrepareParams
@@ -25,7 +26,7 @@ SYSTEMS = {
     "streaming": ["square", "resize", {"gaussian": {"sigma_px": 1.5}}, "edges"],
     "regions": ["square", "resize", "kmeans_regions"],
     "laboratories": ["nucleus_centre", {"scale": {"um_per_px": 1.6}}, "white_balance", "macenko"],
-    "reinhard": ["nucleus_crop", "resize", "reinhard"],
+    "reinhard": [{"trim": {"bottom": 0.125, "right": 0.125}}, "nucleus_crop", "resize", "reinhard"],
 }
 
 
@@ -37,6 +38,10 @@ def encoded() -> list[bytes]:
 @pytest.fixture(params=SYSTEMS, name="steps")
 def chosen(request: pytest.FixtureRequest) -> Preprocessing:
     return Preprocessing(read_steps(SYSTEMS[request.param]), SIZE_PX)
+
+
+def test_no_step_is_left_out_here() -> None:
+    assert {step.name for steps in SYSTEMS.values() for step in read_steps(steps)} == set(STEPS)
 
 
 def test_stage_and_device_see_what_preprocess_gives(tmp_path: Path, encoded: list[bytes], steps: Preprocessing) -> None:

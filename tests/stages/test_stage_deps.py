@@ -31,3 +31,15 @@ def test_every_stage_names_no_code_that_it_does_not_use(name: str) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_runs_from_its_own_clone(name: str) -> None:
     assert STAGES[name]["cmd"] == f"PYTHONPATH=src python -m hemaloop.stages.{name}"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_git_ignores_what_dvc_keeps(name: str) -> None:
+    """Else the first `dvc repro` changes a file of the repository's."""
+    kept = [out for out in STAGES[name]["outs"] if isinstance(out, str)]
+    assert [path for path in kept if not _is_ignored(path)] == []
+
+
+def _is_ignored(path: str) -> bool:
+    """As DVC writes it: by its name, in the folder's own file."""
+    return f"/{Path(path).name}" in (ROOT / path).parent.joinpath(".gitignore").read_text().splitlines()
