@@ -20,6 +20,7 @@ RULES = GateRules(
 GOOD = Scores(
     macro_sensitivity=0.95,
     macro_sensitivity_low=0.92,
+    untested_classes=0,
     bytes=400_000,
     latency_ms=2.0,
     float_macro_sensitivity=0.955,
@@ -40,6 +41,7 @@ def test_a_good_candidate_passes_every_rule() -> None:
 @pytest.mark.parametrize(
     ("rule", "changes"),
     [
+        ("untested_classes", {"untested_classes": 1}),
         ("macro_sensitivity_low", {"macro_sensitivity_low": 0.899}),
         ("drop_from_float", {"float_macro_sensitivity": 0.961}),
         ("drop_from_champion", {"champion_macro_sensitivity": 0.971}),

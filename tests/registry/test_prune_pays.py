@@ -1,4 +1,4 @@
-"""Whether pruning paid is read from what the pipeline left behind."""
+"""Whether pruning paid, and whether every class was tested, is read from what the pipeline left behind."""
 
 import json
 from pathlib import Path
@@ -50,6 +50,15 @@ def test_a_prune_that_changed_neither_size_nor_latency_is_refused(
     tmp_path: Path, method: str, unpruned_bytes: int, unpruned_ms: float, rules: list[str]
 ) -> None:
     assert refused(left_behind(tmp_path, method, unpruned_bytes, unpruned_ms)) == rules
+
+
+@pytest.mark.parametrize("absent", [0, 1])
+def test_a_class_that_nothing_was_tested_on_is_refused_however_good_the_others_are(tmp_path: Path, absent: int) -> None:
+    clone = left_behind(tmp_path, "none", 1000, 2.0)
+    metrics = json.loads((clone / "evaluation/metrics.json").read_text())
+    metrics["int8"]["absent_classes"] = absent
+    (clone / "evaluation/metrics.json").write_text(json.dumps(metrics))
+    assert refused(clone) == ["untested_classes"] * absent
 
 
 def test_a_prune_that_was_not_measured_is_not_taken_for_one_that_paid(tmp_path: Path) -> None:

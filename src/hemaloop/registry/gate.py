@@ -39,8 +39,9 @@ class Unpruned:
 class Scores:
     """What the gate looks at; of the shipped file, its float parent, and the champion on the same test images."""
 
-    macro_sensitivity: float | None  # None: a class had no test image
-    macro_sensitivity_low: float | None
+    macro_sensitivity: float | None  # over the classes that have test images
+    macro_sensitivity_low: float | None  # None: their images are of a single group
+    untested_classes: int  # that have none, and that no figure speaks of
     bytes: int
     latency_ms: float
     float_macro_sensitivity: float | None
@@ -66,6 +67,7 @@ class Verdict:
 def judge(scores: Scores, rules: GateRules) -> tuple[Verdict, ...]:
     """Every rule's verdict. What could not be measured does not hold."""
     return (
+        _at_most("untested_classes", float(scores.untested_classes), 0),
         _at_least("macro_sensitivity_low", scores.macro_sensitivity_low, rules.macro_sensitivity_low),
         _at_most("drop_from_float", _drop(scores.float_macro_sensitivity, scores), rules.drop_from_float),
         _drop_from_champion(scores, rules),

@@ -36,6 +36,7 @@ class Trained:
         return Scores(
             macro_sensitivity=shipped["macro_sensitivity"],
             macro_sensitivity_low=shipped["macro_sensitivity_low"],
+            untested_classes=int(shipped.get("absent_classes") or 0),  # earlier versions did not count them
             bytes=self.model.stat().st_size,
             latency_ms=_known(shipped, "latency_ms"),
             float_macro_sensitivity=parent["macro_sensitivity"],
