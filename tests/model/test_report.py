@@ -257,6 +257,10 @@ def test_an_interval_that_cannot_be_drawn_is_not_taken_for_certainty() -> None:
     assert "All test groups of monocyte (40) have the same sensitivity" in told(found)
     assert "Up to 9 % of the groups of such a class" in told(found)
     assert "are of one group" not in told(found)
+    assert "fewer than 5 groups" not in told(found)
+    assert "Test images of lymphocyte (4), monocyte (4) are of fewer than 5 groups" in told(
+        replace(mistaken(4), class_scores=scores)
+    )
     of_one = tuple(replace(each, group="slide:one") if each.actual == "monocyte" else each for each in found.answers)
     assert "All test images of monocyte are of one group" in told(replace(found, answers=of_one))
     assert "All test groups of" not in told(replace(found, answers=of_one))

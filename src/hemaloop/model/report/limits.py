@@ -9,6 +9,7 @@ from hemaloop.model.report.words import LET_THROUGH, plain
 
 FEW_GROUPS = 30  # below it a bootstrap over groups is itself uncertain
 FEW_IMAGES = 30  # of a class
+FEW_OF_CLASS = 5  # groups
 WIDE = 0.1  # an interval of macro sensitivity
 NEITHER_END = 0.025  # what lies beyond each end of a 95 % interval
 PATIENT, SLIDE = "patient:", "slide:"  # how the names of such groups begin
@@ -100,6 +101,12 @@ def _without_width(findings: Findings) -> Sequence[str]:
         found.append(
             f"All test images of {', '.join(single)} are of one group: drawing groups anew says nothing about such a "
             "class, and the interval of macro sensitivity is too narrow."
+        )
+    few = [f"{label} ({len(names)})" for label, names in groups.items() if 1 < len(names) < FEW_OF_CLASS]
+    if few:
+        found.append(
+            f"Test images of {', '.join(few)} are of fewer than {FEW_OF_CLASS} groups: one group decides the figures "
+            "of such a class, and its intervals tell little."
         )
     if alike:
         named = ", ".join(f"{label} ({count})" for label, count in alike.items())
