@@ -16,7 +16,7 @@ from papers.protocols import HONEST, PAPER
 from papers.rows import Folds, Row, names_of, percent
 from papers.shortened import CHANGES, changes_told
 from papers.systems import System, Systems
-from papers.table import COSTS, HEAD, cells, choices_told, missing_told, weights_told
+from papers.table import COSTS, HEAD, SAID, cells, choices_told, missing_told, said_told, weights_told
 
 _SERIES = {"its paper": 0, "ours, as it does": 1, "ours, honestly": 2}
 
@@ -29,6 +29,7 @@ def to_html(rows: Sequence[Row], folds: Sequence[Folds], systems: Systems, form:
         Section("Accuracy and sensitivity", [_intervals(ran, "accuracy"), _intervals(ran, "sensitivity")]),
         Section("All figures", _tables(rows)),
         Section("Not run", _points(missing_told(rows, systems.systems))),
+        Section(SAID, _points(said_told(rows))),
         Section("What holds up", _holding(rows)),
         Section(CHANGES, _points(changes_told(systems, names_of(rows), form))),
         Section("Curves", _curves(ran)),

@@ -20,6 +20,7 @@ HEAD = (
     "float file, honest protocol: accuracy, macro sensitivity", "paper: MB, ms", "float: MB, times faster",
     "shipped: MB, times faster, with preprocessing", "training, s", "px, epochs",
 )  # fmt: skip
+SAID = "What the papers say besides"
 COSTS = 9  # of HEAD, from where it tells of sizes and times
 _METRICS = (
     "accuracy", "macro_sensitivity", "macro_specificity", "macro_precision", "macro_f1", "macro_auc", "ece", "brier",
@@ -85,6 +86,7 @@ def to_markdown(rows: Sequence[Row], folds: Sequence[Folds], systems: Systems, f
         *_table(HEAD, [cells(row) for row in rows]),
     ]
     lines += _section("Not run", missing_told(rows, systems.systems))
+    lines += _section(SAID, said_told(rows))
     if found := holding(rows):
         lines += ["## What holds up", "", SAYS, "", *_table(HOLDING, found)]
     lines += _section(CHANGES, changes_told(systems, names_of(rows), form))
@@ -113,6 +115,11 @@ def missing_told(rows: Sequence[Row], systems: Mapping[str, System]) -> list[str
         if without:
             told.append(f"in this form nobody has yet run, under the {protocol} protocol: {', '.join(without)}")
     return told
+
+
+def said_told(rows: Sequence[Row]) -> list[str]:
+    """What a paper reports that no column has: other images, other devices, single classes."""
+    return [f"{row.title} ({row.reported.source}): {row.reported.says}" for row in rows if row.reported.says]
 
 
 def choices_told(systems: Mapping[str, System]) -> list[str]:

@@ -108,6 +108,13 @@ def test_what_nobody_has_run_is_named(rows: tuple[Row, ...]) -> None:
     assert "hemaloop-all" not in paper
 
 
+def test_what_a_paper_reports_beside_the_columns_is_told_with_its_source(rows: tuple[Row, ...]) -> None:
+    for text in (to_markdown(rows, (), SYSTEMS, "short"), to_html(rows, (), SYSTEMS, "short", ROOT / "nowhere")):
+        assert "98.88 % on the training side" in text
+        assert "Mahale et al., JISEM 2025" in text
+        assert "images: accuracy 93.0, precision 91.5, recall 92.0 %" in text  # S1's clinical ones
+
+
 def test_metrics_tell_what_made_them(rows: tuple[Row, ...]) -> None:
     metrics = as_metrics(rows)
     assert "nasnetmobile" not in metrics
