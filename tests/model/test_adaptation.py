@@ -130,7 +130,9 @@ def test_statistics_follow_the_site_and_come_back(training: Samples) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("tensorflow")
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, as it saves
-def test_a_site_gets_a_file_of_its_own(training: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_site_gets_a_file_of_its_own(
+    training: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """From images in folders to a .tflite that answers, with an account of what was gained."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -148,6 +150,7 @@ def test_a_site_gets_a_file_of_its_own(training: Samples, tmp_path: Path, monkey
         cv2.imwrite(str(folder / f"{position}.png"), image[:, :, ::-1])
     monkeypatch.chdir(tmp_path)
     main(["site", "--site", "north", "--um-per-px", "0.2"])
+    assert "data/prepared is not there: quantised by the site's images alone" in capsys.readouterr().out
     account = json.loads((tmp_path / "models/sites/north/adaptation.json").read_text())
     content = (tmp_path / "models/sites/north/model.tflite").read_bytes()
     assert account["images"] == dict.fromkeys(CLASSES, 8)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hemaloop.model.sites import Site
 
 PARAMS, SHIPPED, PARENT = Path("params.yaml"), Path("models/model.tflite"), Path("models/pruned.keras")
-SHIPPING = Path("evaluation/quantisation.json")
+PREPARED, SHIPPING = Path("data/prepared"), Path("evaluation/quantisation.json")
 EXAMINED = 32  # images that a layer's error is measured on, as stage quantise does
 SITE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 DIGITS = 4
@@ -125,9 +125,11 @@ def _write(site: "Site", adapted: Adapted, metadata: ModelMetadata, params: Adap
     site.use_statistics(adapted.setting.statistics, np.arange(len(site.pixels)))
     site.use_head(adapted.head)
     calibration = site.pixels
-    if params.calibration_images and Path("data/prepared").exists():
-        training = read_prepared(Path("data/prepared")).side(TRAIN, metadata.classes)
+    if params.calibration_images and PREPARED.exists():
+        training = read_prepared(PREPARED).side(TRAIN, metadata.classes)
         calibration = np.concatenate([calibration, choose_calibration(training, params.calibration_images)])
+    elif params.calibration_images:
+        print(f"{PREPARED} is not there: quantised by the site's images alone (`dvc repro prepare` makes it)")
     return attach(_convert(site.model, quantise.form, calibration, shipping.finer), metadata)
 
 
