@@ -30,6 +30,8 @@ QUICK = {
     "evaluate.latency_runs": 10,
     "evaluate.examined_images": 10,
     "gate.macro_sensitivity_low": 0.0,
+    "gate.calibration_error_low": 1.0,
+    "gate.worst_subgroup": 0.0,
     "gate.drop_from_float": 1.0,
     "gate.drop_from_champion": 1.0,
     "gate.latency_ratio_to_float": 10.0,

@@ -13,6 +13,8 @@ RULES = GateRules(
     macro_sensitivity_low=0.9,
     drop_from_champion=0.02,
     drop_from_float=0.01,
+    calibration_error_low=0.05,
+    worst_subgroup=0.8,
     bytes=500_000,
     latency_ratio_to_float=1.0,
     prune_saves=0.05,
@@ -21,6 +23,8 @@ GOOD = Scores(
     macro_sensitivity=0.95,
     macro_sensitivity_low=0.92,
     untested_classes=0,
+    calibration_error_low=0.0,
+    worst_subgroup=0.85,
     bytes=400_000,
     latency_ms=2.0,
     float_macro_sensitivity=0.955,
@@ -45,12 +49,15 @@ def test_a_good_candidate_passes_every_rule() -> None:
         ("macro_sensitivity_low", {"macro_sensitivity_low": 0.899}),
         ("drop_from_float", {"float_macro_sensitivity": 0.961}),
         ("drop_from_champion", {"champion_macro_sensitivity": 0.971}),
+        ("calibration_error_low", {"calibration_error_low": 0.051}),
+        ("calibration_error_low", {"calibration_error_low": None}),
+        ("worst_subgroup", {"worst_subgroup": 0.799}),
         ("bytes", {"bytes": 500_001}),
         ("latency_ratio_to_float", {"latency_ms": 4.01}),
         ("prune_pays", {"unpruned": Unpruned(421_000, 2.1)}),
     ],
 )
-def test_each_rule_is_named_when_it_alone_fails(rule: str, changes: dict[str, float]) -> None:
+def test_each_rule_is_named_when_it_alone_fails(rule: str, changes: dict[str, Any]) -> None:
     assert refused(**changes) == [rule]
 
 
@@ -60,6 +67,9 @@ def test_each_rule_is_named_when_it_alone_fails(rule: str, changes: dict[str, fl
         {"macro_sensitivity_low": 0.9},
         {"float_macro_sensitivity": 0.96},
         {"champion_macro_sensitivity": 0.97},
+        {"calibration_error_low": 0.05},
+        {"worst_subgroup": 0.8},
+        {"worst_subgroup": None},
         {"bytes": 500_000},
         {"latency_ms": 4.0},
         {"unpruned": Unpruned(400_000, 2.0 / 0.95)},

@@ -14,6 +14,8 @@ class GateRules:
     drop_from_float: float  # of macro sensitivity, against its own float parent, at most
     bytes: int  # of the shipped file, at most
     latency_ratio_to_float: float  # at most
+    calibration_error_low: float  # lower end of the 95 % interval of ECE, at most: what chance does not explain
+    worst_subgroup: float  # macro sensitivity of the worst device or stain of those that are large enough, at least
     prune_saves: float  # share of the bytes or of the latency that pruning took off the shipped file, at least
 
     def __post_init__(self) -> None:
@@ -24,6 +26,10 @@ class GateRules:
         check(0 <= self.drop_from_float <= 1, f"drop_from_float {self.drop_from_float}: wanted 0 to 1")
         check(self.bytes > 0, f"bytes {self.bytes}: wanted more than 0")
         check(self.latency_ratio_to_float > 0, f"latency_ratio_to_float {self.latency_ratio_to_float}: wanted above 0")
+        check(
+            0 <= self.calibration_error_low <= 1, f"calibration_error_low {self.calibration_error_low}: wanted 0 to 1"
+        )
+        check(0 <= self.worst_subgroup <= 1, f"worst_subgroup {self.worst_subgroup}: wanted 0 to 1")
         check(0 < self.prune_saves <= 1, f"prune_saves {self.prune_saves}: wanted above 0, at most 1")
 
 
@@ -42,6 +48,8 @@ class Scores:
     macro_sensitivity: float | None  # over the classes that have test images
     macro_sensitivity_low: float | None  # None: their images are of a single group
     untested_classes: int  # that have none, and that no figure speaks of
+    calibration_error_low: float | None
+    worst_subgroup: float | None  # None: no subgroup has images enough to be named
     bytes: int
     latency_ms: float
     float_macro_sensitivity: float | None
@@ -71,6 +79,8 @@ def judge(scores: Scores, rules: GateRules) -> tuple[Verdict, ...]:
         _at_least("macro_sensitivity_low", scores.macro_sensitivity_low, rules.macro_sensitivity_low),
         _at_most("drop_from_float", _drop(scores.float_macro_sensitivity, scores), rules.drop_from_float),
         _drop_from_champion(scores, rules),
+        _at_most("calibration_error_low", scores.calibration_error_low, rules.calibration_error_low),
+        _worst_subgroup(scores, rules),
         _at_most("bytes", float(scores.bytes), float(rules.bytes)),
         _at_most("latency_ratio_to_float", scores.latency_ms / scores.float_latency_ms, rules.latency_ratio_to_float),
         _prune_pays(scores, rules),
@@ -85,6 +95,12 @@ def _drop_from_champion(scores: Scores, rules: GateRules) -> Verdict:
     if scores.champion_macro_sensitivity is None:
         return Verdict("drop_from_champion", True, 0.0, "nothing: there is no champion yet")
     return _at_most("drop_from_champion", _drop(scores.champion_macro_sensitivity, scores), rules.drop_from_champion)
+
+
+def _worst_subgroup(scores: Scores, rules: GateRules) -> Verdict:
+    if scores.worst_subgroup is None:
+        return Verdict("worst_subgroup", True, None, "nothing: no subgroup has images enough")
+    return _at_least("worst_subgroup", scores.worst_subgroup, rules.worst_subgroup)
 
 
 def _prune_pays(scores: Scores, rules: GateRules) -> Verdict:

@@ -13,6 +13,7 @@ SHIPPED = Path("models/model.tflite")
 UNPRUNED = Path("models/unpruned.tflite")
 METRICS = Path("evaluation/metrics.json")
 LATENCY = Path("evaluation/latency.json")
+EXAMINATION = Path("evaluation/examination.json")
 NO_PRUNING = "none"  # of prune.method
 
 
@@ -25,6 +26,7 @@ class Trained:
     params: dict[str, Any]
     metrics: dict[str, dict[str, float | None]]  # "float", "pruned", "int8" -> figure -> value
     unpruned_latency_ms: float | None  # of models/unpruned.tflite; None: it was not measured
+    worst_subgroup: float | None  # its macro sensitivity; None: none is large enough, or the stage examine has not run
 
     @property
     def model(self) -> Path:
@@ -37,6 +39,8 @@ class Trained:
             macro_sensitivity=shipped["macro_sensitivity"],
             macro_sensitivity_low=shipped["macro_sensitivity_low"],
             untested_classes=int(shipped.get("absent_classes") or 0),  # earlier versions did not count them
+            calibration_error_low=shipped.get("ece_low"),
+            worst_subgroup=self.worst_subgroup,
             bytes=self.model.stat().st_size,
             latency_ms=_known(shipped, "latency_ms"),
             float_macro_sensitivity=parent["macro_sensitivity"],
@@ -66,7 +70,13 @@ def read_trained(folder: Path, revision: str) -> Trained:
         raise DataError(f"{error.filename} is not there: run `dvc repro` in {folder} first") from error
     figures = {name: _figures(metrics[name]) | _figures(latency[name]) for name in metrics if name in latency}
     unpruned = latency.get("unpruned", {}).get("latency_ms")
-    return Trained(folder, revision, read_params(folder / "params.yaml"), figures, unpruned)
+    return Trained(folder, revision, read_params(folder / "params.yaml"), figures, unpruned, _worst(folder))
+
+
+def _worst(folder: Path) -> float | None:
+    path = folder / EXAMINATION
+    worst = json.loads(path.read_text())["subgroups"]["worst"] if path.exists() else None
+    return None if worst is None else float(worst["macro_sensitivity"])
 
 
 def _figures(values: dict[str, Any]) -> dict[str, float | None]:

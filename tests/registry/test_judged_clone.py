@@ -1,4 +1,4 @@
-"""Whether pruning paid, and whether every class was tested, is read from what the pipeline left behind."""
+"""What the gate judges is read from what the pipeline left behind."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from hemaloop.registry.trained import read_trained
 
 RULES = GateRules(
     macro_sensitivity_low=0.0, drop_from_champion=1.0, drop_from_float=1.0, bytes=10**6, latency_ratio_to_float=9.0,
-    prune_saves=0.05,
+    prune_saves=0.05, calibration_error_low=0.1, worst_subgroup=0.5,
 )  # fmt: skip
 
 
@@ -21,7 +21,7 @@ def left_behind(folder: Path, method: str, unpruned_bytes: int, unpruned_ms: flo
         (folder / name).mkdir()
     (folder / "models/model.tflite").write_bytes(bytes(1000))
     (folder / "models/unpruned.tflite").write_bytes(bytes(unpruned_bytes))
-    figures = {"macro_sensitivity": 0.9, "macro_sensitivity_low": 0.8}
+    figures = {"macro_sensitivity": 0.9, "macro_sensitivity_low": 0.8, "ece_low": 0.0}
     names = ("float", "pruned", "int8")
     latency = {name: {"latency_ms": 2.0} for name in names}
     if unpruned_ms is not None:
@@ -59,6 +59,22 @@ def test_a_class_that_nothing_was_tested_on_is_refused_however_good_the_others_a
     metrics["int8"]["absent_classes"] = absent
     (clone / "evaluation/metrics.json").write_text(json.dumps(metrics))
     assert refused(clone) == ["untested_classes"] * absent
+
+
+@pytest.mark.parametrize(
+    ("ece_low", "worst", "rules"),
+    [(0.1, 0.5, []), (0.11, None, ["calibration_error_low"]), (0.0, 0.49, ["worst_subgroup"])],
+)
+def test_a_file_that_is_surer_than_right_or_fails_a_device_is_refused(
+    tmp_path: Path, ece_low: float, worst: float | None, rules: list[str]
+) -> None:
+    clone = left_behind(tmp_path, "none", 1000, 2.0)
+    metrics = json.loads((clone / "evaluation/metrics.json").read_text())
+    metrics["int8"]["ece_low"] = ece_low
+    (clone / "evaluation/metrics.json").write_text(json.dumps(metrics))
+    found = None if worst is None else {"kind": "device", "name": "pi-3", "macro_sensitivity": worst}
+    (clone / "evaluation/examination.json").write_text(json.dumps({"subgroups": {"worst": found}}))
+    assert refused(clone) == rules
 
 
 def test_a_prune_that_was_not_measured_is_not_taken_for_one_that_paid(tmp_path: Path) -> None:
