@@ -59,6 +59,7 @@ def test_every_item_of_tripod_is_there_and_what_nobody_told_is_left_to_the_labor
     assert all(len(cells) == 3 and all(cells) for cells in found.values())
     assert all(LABORATORY in found[item][2] for item in UNKNOWN)
     assert "captured from 2026-01-01 to 2026-02-01" in found["5b"][2]
+    assert "judged on images that earlier ones were judged on" in found["12a"][2]
     assert "10 train, 4 validation, 4 test" in found["21"][2]
     assert "macro sensitivity 0.900 (0.890 to 0.910)" in found["23a"][2]
     assert "temperature, 1.200" in found["24"][2]
