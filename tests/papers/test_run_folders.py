@@ -30,8 +30,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(1)
     for folder in FOLDERS:
         (root / "all-taleqani" / folder).mkdir(parents=True)
-        for number in range(IMAGES):
-            content = encode_png(rng.integers(0, 256, (16, 16, 3), np.uint8)) if number < IMAGES - 1 else content
+        contents = [encode_png(rng.integers(0, 256, (16, 16, 3), np.uint8)) for _ in range(IMAGES - 1)]
+        for number, content in enumerate([*contents, contents[-1]]):
             (root / "all-taleqani" / folder / f"x-{number:03d}.png").write_bytes(content)
     return root
 
