@@ -58,30 +58,36 @@ def run_stages(
     Raises:
         HemaloopError: a stage failed; the class and the message are the stage's own.
     """
-    keys: dict[str, str] = {}
     seconds = {}
     for stage in stages:
-        before = {keys[other.name] for other in stages if other.name in keys and _feeds(other, stage)}
-        keys[stage.name] = key_of(stage, folder, root, params, before | {environment.get(PLACE, "")})
-        seconds[stage.name] = _run_once(folder, root, stage.name, keys[stage.name], environment)
+        key = key_of(stage, folder, root, params, environment.get(PLACE, ""))
+        seconds[stage.name] = _run_once(folder, root, stage, key, environment)
     return seconds
 
 
-def _feeds(one: Stage, other: Stage) -> bool:
-    return bool(set(one.outputs) & set(other.inputs))
+def key_of(stage: Stage, folder: Path, root: Path, params: Mapping[str, Any], weights: str) -> str:
+    """What a stage's outcome depends on, as one SHA-256: code, parameters, what it reads, where weights lie.
 
-
-def key_of(stage: Stage, folder: Path, root: Path, params: Mapping[str, Any], before: set[str]) -> str:
-    """What a stage's outcome depends on, as one SHA-256: code, parameters, manifest, earlier stages, weights."""
+    As DVC does, by the content of what earlier stages wrote: where changed code wrote the same, nothing follows.
+    """
     found = hashlib.sha256()
     for path in stage.code:
         found.update((root / path).read_bytes())
-    manifest = folder / "data" / "manifest.csv"
     read = {key: _dig(params, key) for key in stage.params}
-    said = [stage.name, read, sorted(before)]
-    found.update(json.dumps(said, sort_keys=True).encode())
-    if "data/manifest.csv" in stage.inputs:
-        found.update(manifest.read_bytes())
+    contents = {name: digest_of(folder / name) for name in stage.inputs}
+    found.update(json.dumps([stage.name, read, contents, weights], sort_keys=True).encode())
+    return found.hexdigest()
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents in a folder; "" of what is not there."""
+    files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+    found = hashlib.sha256()
+    for each in files:
+        if not each.exists():
+            return ""
+        with each.open("rb") as stream:
+            found.update(f"{each.relative_to(path)} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
     return found.hexdigest()
 
 
@@ -92,14 +98,14 @@ def _dig(params: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-def _run_once(folder: Path, root: Path, name: str, key: str, environment: Mapping[str, str]) -> float:
-    done = folder / "done" / f"{name}.json"
+def _run_once(folder: Path, root: Path, stage: Stage, key: str, environment: Mapping[str, str]) -> float:
+    done = folder / "done" / f"{stage.name}.json"
     if done.exists():
         known = json.loads(done.read_text())
-        if known["key"] == key:
+        if known["key"] == key and all((folder / name).exists() for name in stage.outputs):
             return float(known["seconds"])
         done.unlink()
-    seconds = _run(folder, root, name, environment)
+    seconds = _run(folder, root, stage.name, environment)
     write_atomically(done, json.dumps({"key": key, "seconds": seconds}).encode())
     return seconds
 
