@@ -1,5 +1,8 @@
 """Figures say what was seen, how surely, and nothing about what was not."""
 
+from functools import partial
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -110,6 +113,19 @@ def test_one_group_has_no_interval() -> None:
     assert all(figure.value is not None for figure in scores.figures.values())
 
 
+def test_a_class_of_one_group_has_no_interval_and_is_never_left_out_of_the_macro() -> None:
+    """Ten images of one slide, half of them wrong, beside two classes of twenty slides."""
+    labels = [0, 1] * 40 + [2] * 10
+    answered = [*labels[:80], *[0] * 5, *[2] * 5]
+    names = tuple(f"slide-{n // 4}" for n in range(80)) + ("alone",) * 10
+    scores = score(Answers(np.array(labels), np.eye(3, dtype=np.float32)[answered], names), CLASSES, 300, seed=1)
+    alone, other = scores.by_class[2], scores.by_class[0]
+    assert alone.figures["sensitivity"].value == 0.5
+    assert {figure.low for figure in alone.figures.values()} == {None}
+    assert other.figures["precision"].low is not None
+    assert scores.macro_sensitivity.high == pytest.approx(2.5 / 3)  # without the third class it would be 1
+
+
 def test_one_class_has_no_auc_and_no_specificity() -> None:
     figures = _score(_sure([1, 1], [1, 0])).figures
     assert figures["macro_auc"].value is None
@@ -181,9 +197,13 @@ def test_many_images_are_drawn_in_parts_that_fit_in_memory(monkeypatch: pytest.M
     assert figure_of(0.5, np.full(4, np.nan)).low is None
 
 
-def test_latencies_are_compared_by_taking_turns() -> None:
+def test_latencies_are_compared_by_taking_turns_and_none_always_follows_the_same() -> None:
     calls: list[str] = []
-    times = compare(5, {"one": lambda: calls.append("one"), "two": lambda: calls.append("two")})
-    assert calls == ["one", "two"] * 8
-    assert set(times) == {"one", "two"}
+    names = ("one", "two", "three")
+    times = compare(40, {name: partial(calls.append, name) for name in names})
+    turns = [calls[first : first + 3] for first in range(0, len(calls), 3)]
+    assert len(turns) == 43
+    assert all(sorted(turn) == sorted(names) for turn in turns)
+    assert set(pairwise(calls)) >= {(one, other) for one in names for other in names if one != other}
+    assert set(times) == set(names)
     assert all(value >= 0 for value in times.values())

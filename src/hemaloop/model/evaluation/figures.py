@@ -71,11 +71,11 @@ def overall(answers: Answers, weights: Reals, classes: Mapping[str, Reals]) -> d
         classes: what `by_class` gave for the same answers and weights. Macro is the mean over the classes that have
             images; so is the sensitivity at 95 % specificity.
     """
-    means = {name: mean_of_known(values) for name, values in classes.items()}
-    macro = {f"macro_{name}": means[name] for name in (*COUNTED, "auc")}
+    means = {name: macro(answers, values) for name, values in classes.items()}
+    averages = {f"macro_{name}": means[name] for name in (*COUNTED, "auc")}
     return {
         "accuracy": _average(answers.right.astype(np.float64), weights),
-        **macro,
+        **averages,
         "ece": calibration_error(answers, weights),
         "brier": _average(squared_errors(answers), weights),
         RANKED[1]: means[RANKED[1]],
@@ -139,10 +139,14 @@ def bins_of(mass: Reals) -> Labels:
     return np.asarray(np.minimum((middle * BINS).astype(np.intp), BINS - 1))
 
 
-def mean_of_known(values: Reals) -> Reals:
-    """Mean over the classes (axis 1) that are known; NaN where none is."""
-    known = ~np.isnan(values)
-    return _ratio(np.where(known, values, 0.0).sum(axis=1), known.sum(axis=1).astype(np.float64))
+def macro(answers: Answers, values: Reals) -> Reals:
+    """(rounds,): mean of `values` (rounds, classes) over the classes that have images.
+
+    NaN in a round that did not draw each of them: the mean over others would be another figure, and a class of few
+    groups that does badly would count as if it were not there.
+    """
+    present = np.bincount(answers.labels, minlength=answers.classes) > 0
+    return np.asarray(values[:, present].mean(axis=1))
 
 
 def _error_of(confidence: Probabilities, right: npt.NDArray[np.bool_], weights: Reals) -> Reals:

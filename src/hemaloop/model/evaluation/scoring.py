@@ -14,7 +14,7 @@ from hemaloop.model.evaluation.figures import (
     by_class,
     chance_calibration_errors,
     counted,
-    mean_of_known,
+    macro,
     overall,
 )
 
@@ -65,7 +65,11 @@ def score(answers: Answers, classes: Sequence[str], rounds: int, seed: int) -> S
     return Scores(
         figures=figures,
         by_class=tuple(
-            ClassScore(label, int((answers.labels == place).sum()), _of_class(place, found, drawn))
+            ClassScore(
+                label,
+                int((answers.labels == place).sum()),
+                _of_class(place, found, drawn if _groups_of(answers, place) > 1 else None),
+            )
             for place, label in enumerate(classes)
         ),
         images=len(answers),
@@ -77,7 +81,7 @@ def macro_sensitivity(answers: Answers, rounds: int, seed: int) -> Figure:
     """The one figure alone, for the many tables that ask for no other: as `score` has it, to the digit."""
 
     def figures(weights: Reals) -> dict[str, Reals]:
-        return {"macro": mean_of_known(counted(answers, weights)["sensitivity"])}
+        return {"macro": macro(answers, counted(answers, weights)["sensitivity"])}
 
     (value,) = figures(np.ones((len(answers), 1)))["macro"]
     several = len(set(answers.groups)) > 1
@@ -104,6 +108,11 @@ def _all(answers: Answers, weights: Reals) -> dict[str, Reals]:
 
 def _of_class(place: int, found: Mapping[str, Reals], drawn: Mapping[str, Reals] | None) -> dict[str, Figure]:
     return {name: _figure(_column(name, place), found, drawn) for name in BY_CLASS}
+
+
+def _groups_of(answers: Answers, place: int) -> int:
+    """How many groups a class has: with one there is nothing to draw, and both ends would be the figure itself."""
+    return len({group for group, label in zip(answers.groups, answers.labels, strict=True) if label == place})
 
 
 def _column(name: str, place: int) -> str:
