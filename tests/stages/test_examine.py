@@ -11,12 +11,13 @@ import pytest
 import yaml
 from tiny_model import CLASSES, SIZE_PX, tiny_tflite
 
-from hemaloop.errors import DataError
+from hemaloop.errors import ConfigError, DataError
 from hemaloop.imaging.decode import encode_png
 from hemaloop.imaging.degradations import DEGRADATIONS
 from hemaloop.imaging.laboratories import HELD_OUT
 from hemaloop.inference.metadata import ModelMetadata, attach
 from hemaloop.inference.preprocess import DEFAULT_STEPS, Preprocessing
+from hemaloop.model.evaluation.subgroups import read_sites
 from hemaloop.model.preparation import prepare
 from hemaloop.model.prepared import PreparedImage
 from hemaloop.stages import examine
@@ -38,6 +39,7 @@ def _write(folder: Path, leak: bool = False) -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["classes"] = list(CLASSES)
     params["evaluate"] |= {"bootstrap_rounds": 100, "examined_images": 9, "subgroup_images": 3}
+    params["sites"] = {f"pi-{name}": "clinic" for name in CLASSES[:2]}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     prepare(images, folder, folder / "data/prepared", Preprocessing(DEFAULT_STEPS, SIZE_PX), "zero_one")
     (folder / "models").mkdir()
@@ -106,11 +108,13 @@ def test_what_the_file_says_of_itself_is_written_down(examined: Path) -> None:
     assert found["calibration"]["ece_test_before"] < found["calibration"]["ece_test"]  # this one was too unsure before
     assert {"noise", "even", "clouds", "shuffled", "blur_5"} <= set(found["out_of_distribution"]["against"])
     assert found["subgroups"]["worst"]["macro_sensitivity"] == 1.0
-    assert "not recorded" in found["subgroups"]["site"]
+    assert "section sites" in found["subgroups"]["site"]
     assert [(row["kind"], row["name"], row["images"]) for row in _csv(examined, "subgroups")] == [
         *(("device", f"pi-{name}", "4") for name in CLASSES),
         ("stain", "", "8"),
         ("stain", "may-grunwald", "4"),
+        ("site", "", "4"),
+        ("site", "clinic", "8"),
     ]
     assert sum(int(row["images"]) for row in _csv(examined, "reliability")) == 12
     assert float(_csv(examined, "risk_coverage")[-1]["coverage"]) == 1.0
@@ -125,6 +129,12 @@ def test_examining_again_gives_the_same_figures_whatever_the_number_of_threads(
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     examine.main()
     assert [path.read_bytes() for path in files] == before
+
+
+@pytest.mark.parametrize("sites", [["pi-1"], {"pi-1": ""}, {"pi-1": 3}])
+def test_sites_that_are_no_names_are_refused(sites: Any) -> None:
+    with pytest.raises(ConfigError, match="wanted the site of each device"):
+        read_sites(sites)
 
 
 def test_a_test_image_that_training_has_seen_stops_the_stage_or_is_counted(

@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from hemaloop.config import read_classes, read_section
+from hemaloop.config import read_classes, read_params, read_section
 from hemaloop.errors import DataError
 from hemaloop.imaging.decode import work_in_callers_thread
 from hemaloop.imaging.fingerprint import fingerprints
@@ -31,7 +31,7 @@ from hemaloop.model.evaluation.leakage import Leakage, Seen, find_leakage
 from hemaloop.model.evaluation.reliability import ReliabilityBin, reliability
 from hemaloop.model.evaluation.shortcut import answer_by_colour, colour_statistics
 from hemaloop.model.evaluation.strangers import strangers
-from hemaloop.model.evaluation.subgroups import Subgroup, split
+from hemaloop.model.evaluation.subgroups import NOT_KNOWN, Subgroup, read_sites, split
 from hemaloop.model.parameters import REFUSE, EvaluateParams
 from hemaloop.model.prepared import TEST, TRAIN, VALIDATION, PreparedImage, Samples, read_prepared
 from hemaloop.model.runtime import held_stderr
@@ -53,6 +53,7 @@ class Work:
     sides: Mapping[str, Samples]
     models: tuple[Classifier, ...]  # the shipped file, one for each thread
     parent: Classifier  # the float file
+    sites: Mapping[str, str]  # of devices, where params.yaml names them
 
     def subject(self, image: PreparedImage) -> Subject:
         return Subject(image.sha256, Path(image.image), image.scale)
@@ -85,10 +86,11 @@ def _read() -> Work:
     classes = read_classes(Path("params.yaml"))
     prepared = read_prepared(Path("data/prepared"))
     sides = {side: prepared.side(side, classes) for side in (TRAIN, VALIDATION, TEST)}
+    sites = read_sites(read_params(Path("params.yaml")).get("sites", {}))
     shipped, parent = (Path("models", name).read_bytes() for name in ("model.tflite", "float.tflite"))
     with held_stderr():  # LiteRT says which delegate it chose
         models = tuple(Classifier(shipped) for _ in range(os.cpu_count() or 1))
-        return Work(params, classes, sides, models, Classifier(parent))
+        return Work(params, classes, sides, models, Classifier(parent), sites)
 
 
 def _leakage(work: Work) -> Leakage:
@@ -139,6 +141,8 @@ def _examine(work: Work) -> tuple[Examined, Labels]:
 def _split(work: Work, test: Answers) -> tuple[Subgroup, ...]:
     images = work.sides[TEST].images
     kinds = {"device": [image.device for image in images], "stain": [image.stain for image in images]}
+    if work.sites:
+        kinds["site"] = [work.sites.get(image.device, NOT_KNOWN) for image in images]
     return split(test, kinds, work.classes, work.params.bootstrap_rounds, work.params.seed)
 
 

@@ -16,7 +16,8 @@ from hemaloop.model.evaluation.outliers import KEPT, detect, threshold_of
 from hemaloop.model.evaluation.scoring import CHANCES, flat, macro_sensitivity
 from hemaloop.model.evaluation.subgroups import Subgroup, worst
 
-NO_SITE = "not recorded: a sidecar names the device, and no site"
+NO_SITE = "not recorded: a sidecar names the device, and params.yaml no site of any (section sites)"
+SITES = "by the devices that params.yaml names in section sites"
 
 Section = dict[str, Any]
 
@@ -158,7 +159,8 @@ def calibration(test: Answers, validation: Answers, temperature: float | None, s
 def subgroups(found: Sequence[Subgroup], fewest: int) -> Section:
     """The worst of those that are large enough to be named."""
     lowest = worst(found, fewest)
-    return {"fewest_images": fewest, "worst": None if lowest is None else asdict(lowest), "site": NO_SITE}
+    sites = SITES if any(each.kind == "site" and each.name for each in found) else NO_SITE
+    return {"fewest_images": fewest, "worst": None if lowest is None else asdict(lowest), "site": sites}
 
 
 def _ece(answers: Answers) -> float:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from hemaloop.errors import ConfigError
 from hemaloop.model.evaluation.figures import Answers
 from hemaloop.model.evaluation.scoring import score
 
@@ -42,6 +44,19 @@ def split(
             here = answers.take(np.array([each == name for each in names]))
             found.append(_subgroup(kind, name, here, classes, rounds, seed))
     return tuple(found)
+
+
+def read_sites(found: Any) -> dict[str, str]:
+    """Section `sites` of params.yaml: where each device stands; a device that it does not name stands nowhere known.
+
+    Raises:
+        ConfigError: it is no mapping of names to names.
+    """
+    if not isinstance(found, dict) or not all(
+        isinstance(name, str) and name for pair in found.items() for name in pair
+    ):
+        raise ConfigError(f"params.yaml: sites: wanted the site of each device, as {{pi-3: clinic-7}}, got {found!r}")
+    return dict(found)
 
 
 def worst(subgroups: Sequence[Subgroup], fewest: int) -> Subgroup | None:

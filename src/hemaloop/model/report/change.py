@@ -123,7 +123,10 @@ def subgroups_section(findings: Findings) -> Section:
         [
             paragraph(_worst(summary), "lead"),
             table(
-                head, shown, "The shipped file by device and stain; macro over the classes that each has", words=(1,)
+                head,
+                shown,
+                "The shipped file by device, stain and site; macro over the classes that each has",
+                words=(1,),
             ),
             paragraph(f"Site: {summary.get('site', 'not recorded')}. Age, sex and ethnicity are not recorded.", "note"),
         ],

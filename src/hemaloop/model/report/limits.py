@@ -120,7 +120,7 @@ def _without_width(findings: Findings) -> Sequence[str]:
 
 def _subgroups(findings: Findings) -> Sequence[str]:
     found = []
-    for kind in ("device", "stain"):
+    for kind in ("device", "stain", "site"):
         names = [row["name"] for row in findings.subgroups if row["kind"] == kind]
         if names == [""]:
             found.append(f"The {kind} of the test images is not recorded.")
