@@ -1,5 +1,6 @@
 """TensorFlow once a session, and images that a tiny network can tell apart."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -18,6 +19,10 @@ def tensorflow() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         start_tensorflow(seed=7)
+        from absl import logging
+
+        # It holds pytest's own file, and closes it when another test's import (Prefect's) sets up logging anew.
+        logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 def some_samples(images: int, seed: int) -> Samples:
