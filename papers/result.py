@@ -65,8 +65,7 @@ def _head(run: Run) -> dict[str, Any]:
         "protocol": run.protocol,
         "form": run.form,
         "command": f"python -m papers.run {run.name} {run.protocol} --form {run.form}",
-        "revision": _git("rev-parse", "HEAD"),
-        "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "src", "papers", "params.yaml")),
+        **revision("papers"),
         "seed": train["seed"],
         "network": train["network"],
         "weights": train["weights"],
@@ -75,6 +74,12 @@ def _head(run: Run) -> dict[str, Any]:
         "images": drawn.counts() | {"folder": run.system.images, "sha256": drawn.images_digest},
         "tested_sha256": drawn.tested_digest,
     }
+
+
+def revision(folder: str) -> dict[str, Any]:
+    """The commit, and whether the code or `folder` differ from it."""
+    differs = _git("status", "--porcelain", "--untracked-files=no", "--", "src", "papers", "params.yaml", folder)
+    return {"revision": _git("rev-parse", "HEAD"), "changed": bool(differs)}
 
 
 def _git(*arguments: str) -> str:
