@@ -22,6 +22,7 @@ COMMANDS = (
     "forget",
     "calibrate",
     "classify",
+    "score",
     "fields",
     "features",
     "adapt",

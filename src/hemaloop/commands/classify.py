@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     from hemaloop.inference.classifier import Classifier
     from hemaloop.inference.lines import answer_line, image_files, text_line
 
-    name, model = _model(args.model)
+    name, model = chosen_model(args.model)
     classifier = Classifier(model)
     failed = 0
     for path in image_files(args.paths):
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     return 3 if failed else 0
 
 
-def _model(path: Path | None) -> tuple[str, bytes]:
+def chosen_model(path: Path | None) -> tuple[str, bytes]:
     """Name and bytes of the model to ask."""
     from hemaloop.errors import ConfigError
 

@@ -20,7 +20,7 @@ from hemaloop.errors import ConfigError, DataError
 from hemaloop.files import write_atomically
 from hemaloop.imaging.decode import decode
 from hemaloop.inference.classifier import Classifier
-from hemaloop.inference.lines import image_files
+from hemaloop.inference.labelled import labelled_images
 from hemaloop.inference.metadata import ModelMetadata, attach, read_metadata
 from hemaloop.inference.preprocess import preprocess
 from hemaloop.model.adaptation import Adapted, AdaptParams, Head, Labels, adapt
@@ -78,20 +78,14 @@ def read_site(folder: Path, metadata: ModelMetadata, um_per_px: float | None) ->
     Raises:
         DataError: there is no image, a folder is no class of the model's, or an image cannot be decoded.
     """
-    paths = list(image_files([folder]))
-    unknown = sorted({path.parent.name for path in paths} - set(metadata.classes))
-    if unknown or not paths:
-        raise DataError(
-            f"{folder}: wanted images in folders named after classes ({', '.join(metadata.classes)}), "
-            f"got {', '.join(unknown) or 'no image'}"
-        )
+    images = labelled_images(folder, metadata.classes)
     pixels = []
-    for path in paths:
+    for image in images:
         try:
-            pixels.append(preprocess(decode(path.read_bytes()), metadata.preprocessing, um_per_px))
+            pixels.append(preprocess(decode(image.path.read_bytes()), metadata.preprocessing, um_per_px))
         except DataError as error:
-            raise DataError(f"{path}: {error}") from error
-    labels = [metadata.classes.index(path.parent.name) for path in paths]
+            raise DataError(f"{image.path}: {error}") from error
+    labels = [metadata.classes.index(image.label) for image in images]
     return np.stack(pixels), np.array(labels, np.intp)
 
 

@@ -1,0 +1,76 @@
+"""`hemaloop score` says what was seen, on how many slides, and what could not be read."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tiny_model import CLASSES, SIZE_PX, tiny_tflite
+
+from hemaloop.inference.metadata import ModelMetadata, attach
+
+
+def png(channel: int) -> bytes:
+    """A field whose brightest channel, of red, green and blue, is the given one: the class of that number."""
+    field = np.full((SIZE_PX, SIZE_PX, 3), 40, np.uint8)
+    field[:, :, 2 - channel] = 200
+    return bytes(cv2.imencode(".png", field)[1].tobytes())
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.tflite"
+    path.write_bytes(attach(tiny_tflite(), ModelMetadata(CLASSES, SIZE_PX)))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two classes on two slides each, four images a slide; of the second class one slide is answered wrongly."""
+    for place, label in enumerate(CLASSES[:2]):
+        for slide in ("s-1", "s-2"):
+            for number in range(4):
+                path = tmp_path / "cells" / label / slide / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(png(0 if (place, slide) == (1, "s-2") else place))
+    return tmp_path / "cells"
+
+
+def score(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hemaloop.cli", "score", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"})
+
+
+def test_figures_are_of_slides_and_classes_without_images_are_named(folder: Path, model: Path) -> None:
+    done = score(folder, "--model", model, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["images"], found["groups"], found["groups_are"]) == (16, 2, "slides")
+    assert found["macro_sensitivity"] == 0.75  # of the two classes that are there
+    assert found["macro_sensitivity_low"] == 0.5
+    assert found["confusion"] == [[8, 0, 0], [4, 4, 0], [0, 0, 0]]
+    assert found["classes"][CLASSES[2]]["sensitivity"] is None
+    told = score(folder, "--model", model).stdout
+    assert "macro_sensitivity: 0.750 (0.500 to 1.000)" in told
+    assert "1 classes have no image here" in told
+    assert "too narrow" not in told
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_is_scored(folder: Path, model: Path) -> None:
+    (folder / CLASSES[0] / "broken.png").write_bytes(b"text")
+    done = score(folder, "--model", model)
+    assert done.returncode == 3
+    assert "broken.png" in done.stderr
+    assert "on 16 images" in done.stdout
+    assert "too narrow" in done.stdout  # one image has no slide
+
+
+def test_a_folder_that_is_no_class_is_refused(folder: Path, model: Path) -> None:
+    (folder / "platelet").mkdir()
+    (folder / "platelet" / "1.png").write_bytes(png(1))
+    done = score(folder, "--model", model)
+    assert (done.returncode, "got platelet" in done.stderr) == (3, True)
