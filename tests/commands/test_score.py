@@ -56,6 +56,7 @@ def test_figures_are_of_slides_and_classes_without_images_are_named(folder: Path
     assert found["classes"][CLASSES[2]]["sensitivity"] is None
     told = score(folder, "--model", model).stdout
     assert "macro_sensitivity: 0.750 (0.500 to 1.000)" in told
+    assert f"4 {CLASSES[0]}, 4 {CLASSES[1]}" in told
     assert "1 classes have no image here" in told
     assert "too narrow" not in told
 

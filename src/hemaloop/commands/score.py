@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hemaloop.model.evaluation.scoring import Scores
 
 ROUNDS, SEED = 1000, 7
-OF_CLASSES = ("sensitivity", "specificity", "precision", "f1")
+OF_CLASSES = ("sensitivity", "precision")  # as a table; --json has all
 
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -32,11 +32,13 @@ def run(args: argparse.Namespace) -> int:
     from hemaloop.inference.classifier import Classifier
     from hemaloop.inference.labelled import labelled_images
     from hemaloop.model.evaluation.scoring import score
+    from hemaloop.model.runtime import held_stderr
 
     if not args.folder.is_dir():
         raise ConfigError(f"{args.folder} is no folder")
     name, model = chosen_model(args.model)
-    classifier = Classifier(model)
+    with held_stderr():  # LiteRT says which delegate it chose
+        classifier = Classifier(model)
     classes = classifier.metadata.classes
     images = labelled_images(args.folder, classes)
     answers, failed = _ask(classifier, images, args.um_per_px)
@@ -96,16 +98,14 @@ def _print_tables(name: str, answers: "Answers", scores: "Scores", slides: bool)
     from rich.table import Table
 
     console = Console()
-    table = Table("class", "images", *OF_CLASSES, title=f"{name} on {scores.images} images")
-    for each in scores.by_class:
-        table.add_row(each.label, str(each.images), *(_told(each.figures[figure]) for figure in OF_CLASSES))
+    table = Table("class", "images", *OF_CLASSES, "answered", title=f"{name} on {scores.images} images")
+    for each, row in zip(scores.by_class, _confusion(answers), strict=True):
+        figures = (_told(each.figures[figure]) for figure in OF_CLASSES)
+        told = ", ".join(f"{count} {other.label}" for other, count in zip(scores.by_class, row, strict=True) if count)
+        table.add_row(each.label, str(each.images), *figures, told)
     console.print(table)
     for figure in ("macro_sensitivity", "accuracy", "macro_auc", "ece", "brier"):
         console.print(f"{figure}: {_told(scores.figures[figure])}")
-    confusion = Table("actual, answered", *(each.label for each in scores.by_class))
-    for each, row in zip(scores.by_class, _confusion(answers), strict=True):
-        confusion.add_row(each.label, *map(str, row))
-    console.print(confusion)
     if scores.absent_classes:
         console.print(f"{scores.absent_classes} classes have no image here: nothing above speaks of them")
     if not slides:
