@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from experiments.views import AT_HOME, LABORATORIES, Pixels, Preparation, prepare, read_cells, show
+from experiments.views import AT_HOME, HOME, Pixels, Preparation, prepare, read_cells, show
 from hemaloop.errors import ConfigError, GateRefused
 from hemaloop.model.adaptation import AdaptParams, Head, adapt, folds
 from hemaloop.model.evaluation.figures import Answers
@@ -47,8 +47,7 @@ class Experiment:
 
     def __init__(self, images: int, laboratories: Sequence[str]) -> None:
         self.training, self.held_out = (read_cells(side, images) for side in (TRAIN, VALIDATION))
-        self.laboratories = {name: LABORATORIES[name] for name in laboratories}
-        self.shown = {name: show(self.held_out, each, SEED) for name, each in self.laboratories.items()}
+        self.shown = {name: show(self.held_out, name, SEED) for name in laboratories}
         self.model = catalogue.build(NETWORK, SIZE_PX, len(self.training.classes), CENTRED)
         give_pretrained(self.model, NETWORK)
         if len(self.held_out) < 2 * LABELLED:
@@ -58,11 +57,8 @@ class Experiment:
 
     def prepared(self, preparation: Preparation) -> tuple[Pixels, dict[str, Pixels]]:
         """Training images, and the held-out ones in each laboratory."""
-        home = LABORATORIES[AT_HOME]
-        return prepare(self.training, preparation, home, SIZE_PX), {
-            name: prepare(self.shown[name], preparation, laboratory, SIZE_PX)
-            for name, laboratory in self.laboratories.items()
-        }
+        views = {name: prepare(cells, preparation, name, SIZE_PX) for name, cells in self.shown.items()}
+        return prepare(self.training, preparation, AT_HOME, SIZE_PX), views
 
     def features(self, pixels: Pixels) -> Reals:
         network = keras.Model(self.model.input, self.model.get_layer(FEATURES).output)
@@ -84,7 +80,7 @@ class Experiment:
     def score(self, what: str, answers: Mapping[str, Reals], refused: Sequence[str] = ()) -> Tried:
         """`answers`: probabilities (n, classes) on the held-out images, for each laboratory."""
         figures = {name: asdict(self._figure(found)) for name, found in answers.items()}
-        elsewhere = {name: figure["value"] for name, figure in figures.items() if name != AT_HOME}
+        elsewhere = {name: figure["value"] for name, figure in figures.items() if name not in HOME}
         mean = float(np.mean(list(elsewhere.values())))
         return Tried(what, figures, mean, min(elsewhere, key=elsewhere.__getitem__), tuple(refused))
 

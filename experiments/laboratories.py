@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.progress import Progress
 
-from experiments.views import AT_HOME, LABORATORIES, Pixels, Preparation, again
+from experiments.views import AT_HOME, HOME, LABORATORIES, OFF_CENTRE, Pixels, Preparation, again
 from hemaloop.errors import PREFIX, HemaloopError
 from hemaloop.files import write_atomically
 from hemaloop.model.augmentation import AugmentParams, augment
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from experiments.frozen import Experiment, Tried
 
 RESULTS = Path(__file__).parent / "results"
-HELD_OUT = tuple(name for name in LABORATORIES if name != AT_HOME)
+HELD_OUT = tuple(name for name in LABORATORIES if name not in HOME)
 IMAGES = 80  # of each class to learn from; half as many are answered
 SEED, COPIES = 7, 4
 CENTRED, SCALE = "nucleus_centre", {"scale": {"um_per_px": 0.2}}
@@ -87,15 +87,15 @@ def _copies(pixels: Pixels, augmentation: AugmentParams) -> Pixels:
 
 def to_markdown(tried: "Sequence[Tried]") -> str:
     """A row for each way; macro sensitivity in percent."""
-    names = list(tried[0].laboratories)
-    head = ["what is done", AT_HOME, "elsewhere, mean", "worst", *[name.replace("_", " ") for name in names[1:]]]
+    names = [name for name in tried[0].laboratories if name not in HOME]
+    head = ["what is done", *HOME, "elsewhere, mean", "worst", *[name.replace("_", " ") for name in names]]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for each in tried:
         values = {name: figure["value"] or 0.0 for name, figure in each.laboratories.items()}
         low, high = (each.laboratories[AT_HOME][end] for end in ("low", "high"))
         home = f"{_percent(values[AT_HOME])} ({_percent(low)} to {_percent(high)})"
-        cells = [_what(each), home, _percent(each.mean), _percent(values[each.worst])]
-        lines.append("| " + " | ".join([*cells, *(_percent(values[name]) for name in names[1:])]) + " |")
+        cells = [_what(each), home, _percent(values[OFF_CENTRE]), _percent(each.mean), _percent(values[each.worst])]
+        lines.append("| " + " | ".join([*cells, *(_percent(values[name]) for name in names)]) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -121,7 +121,7 @@ def main() -> None:
         start_tensorflow(SEED)
         from experiments.frozen import Experiment
 
-        run = Experiment(asked.images, [AT_HOME, *asked.laboratories])
+        run = Experiment(asked.images, [*HOME, *asked.laboratories])
         tried = try_all(run)
     except HemaloopError as error:
         sys.stderr.write(f"{PREFIX}{error}\n")

@@ -19,8 +19,9 @@ from papers.run import WORK
 FOLDER = "pbc-barcelona"
 UM_PER_PX = 0.1  # of those images, see imaging/ruler.py
 NEAR_BITS = 6  # as params.yaml has it
-AT_HOME = "at home"
-LABORATORIES: Mapping[str, Laboratory] = MappingProxyType({AT_HOME: Laboratory(), **HELD_OUT})
+AT_HOME, OFF_CENTRE = HOME = "at home", "off centre"  # of the same laboratory, and where nobody centred the cell
+LABORATORIES: Mapping[str, Laboratory] = MappingProxyType({**dict.fromkeys(HOME, Laboratory()), **HELD_OUT})
+MOVED_PX, WINDOW_PX = 50, 260  # 5 um at most each way; 26 um, which is what a network at 0.2 um and 128 px sees
 PREPARED_AT_ONCE = 2  # threads
 
 Pixels = npt.NDArray[np.uint8]
@@ -70,19 +71,30 @@ def _label(placed: Placed, classes: tuple[str, ...]) -> int:
     return classes.index(placed.image.folder)
 
 
-def show(cells: Cells, laboratory: Laboratory, seed: int) -> Cells:
-    """The same cells as that laboratory would have shown them."""
+def show(cells: Cells, name: str, seed: int) -> Cells:
+    """The same cells as that laboratory of LABORATORIES would have shown them."""
 
     def shown(number: int) -> Image:
-        return shift(cells.images[number], laboratory, np.random.default_rng([seed, number]))
+        image, rng = cells.images[number], np.random.default_rng([seed, number])
+        return _moved(image, rng) if name == OFF_CENTRE else shift(image, LABORATORIES[name], rng)
 
     return Cells(_each(shown, len(cells)), cells.labels, cells.groups, cells.classes)
 
 
-def prepare(cells: Cells, preparation: Preparation, laboratory: Laboratory, size_px: int) -> Pixels:
-    """What the network is given, (n, size_px, size_px, 3)."""
+def _moved(image: Image, rng: np.random.Generator) -> Image:
+    """A window whose middle lies beside the image's; nothing is made up."""
+    height, width = image.shape[:2]
+    side = min(WINDOW_PX, height, width)
+    down, across = rng.integers(-MOVED_PX, MOVED_PX, 2, endpoint=True)
+    top = int(np.clip((height - side) // 2 + down, 0, height - side))
+    left = int(np.clip((width - side) // 2 + across, 0, width - side))
+    return image[top : top + side, left : left + side]
+
+
+def prepare(cells: Cells, preparation: Preparation, name: str, size_px: int) -> Pixels:
+    """What the network is given of cells as that laboratory shows them, (n, size_px, size_px, 3)."""
     steps = Preprocessing(read_steps(preparation.steps), size_px)
-    um_per_px = UM_PER_PX / laboratory.scale if preparation.told else None
+    um_per_px = UM_PER_PX / LABORATORIES[name].scale if preparation.told else None
     return np.stack(_each(lambda number: preprocess(cells.images[number], steps, um_per_px), len(cells)))
 
 
