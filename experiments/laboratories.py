@@ -127,7 +127,7 @@ def main() -> None:
         sys.stderr.write(f"{PREFIX}{error}\n")
         sys.exit(error.exit_code)
     told = {
-        "command": "python -m experiments.laboratories", **revision("experiments"), "seed": SEED,
+        "command": "python -m experiments.laboratories", **revision(), "seed": SEED,
         "images": {"of_a_class": asked.images, "held_out": len(run.held_out), "scored": len(run.scored)},
         "network": run.network(), "tried": [asdict(each) for each in tried],
     }  # fmt: skip

@@ -19,6 +19,9 @@ FILES = {"float": "float.tflite", "shipped": "model.tflite"}
 # Of metrics.json: who is who.
 _MODELS = {"float": "float", "pruned": "pruned", "shipped": "int8"}
 _EXAMINED = ("calibration", "laboratories", "robustness", "shortcut")
+CODE = (
+    "src", "papers", "experiments", "params.yaml", ":!papers/results", ":!papers/comparison", ":!experiments/results",
+)  # fmt: skip
 _CURVES = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -65,7 +68,7 @@ def _head(run: Run) -> dict[str, Any]:
         "protocol": run.protocol,
         "form": run.form,
         "command": f"python -m papers.run {run.name} {run.protocol} --form {run.form}",
-        **revision("papers"),
+        **revision(),
         "seed": train["seed"],
         "network": train["network"],
         "weights": train["weights"],
@@ -76,15 +79,15 @@ def _head(run: Run) -> dict[str, Any]:
     }
 
 
-def revision(folder: str) -> dict[str, Any]:
-    """The commit, and whether the code or `folder` differ from it."""
-    differs = _git("status", "--porcelain", "--untracked-files=no", "--", "src", "papers", "params.yaml", folder)
-    return {"revision": _git("rev-parse", "HEAD"), "changed": bool(differs)}
+def revision(root: Path = ROOT) -> dict[str, Any]:
+    """The commit, and whether code or parameters differ from it; results that were just written do not count."""
+    differs = _git(root, "status", "--porcelain", "--untracked-files=no", "--", *CODE)
+    return {"revision": _git(root, "rev-parse", "HEAD"), "changed": bool(differs)}
 
 
-def _git(*arguments: str) -> str:
+def _git(root: Path, *arguments: str) -> str:
     """Git's answer about the project; "" where it stands in no clone."""
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
