@@ -20,11 +20,13 @@ except ConfigError as error:
 """
 
 
-# From random weights a network needs more of everything, and batch normalisation learns too.
+# From random weights a network needs more of everything, and batch normalisation learns too. So few images do not teach
+# it other laboratories as well.
 FROM_SCRATCH: dict[str, Any] = {
     "train.weights": "random",
     "train.epochs": 20,
     "train.learning_rate": 0.002,
+    "augment.elsewhere": 0.0,
     "prune.epochs": 12,
     "prune.learning_rate": 0.001,
 }
