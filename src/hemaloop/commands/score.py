@@ -32,13 +32,11 @@ def run(args: argparse.Namespace) -> int:
     from hemaloop.inference.classifier import Classifier
     from hemaloop.inference.labelled import labelled_images
     from hemaloop.model.evaluation.scoring import score
-    from hemaloop.model.runtime import held_stderr
 
     if not args.folder.is_dir():
         raise ConfigError(f"{args.folder} is no folder")
     name, model = chosen_model(args.model)
-    with held_stderr():  # LiteRT says which delegate it chose
-        classifier = Classifier(model)
+    classifier = Classifier(model)
     classes = classifier.metadata.classes
     images = labelled_images(args.folder, classes)
     answers, failed = _ask(classifier, images, args.um_per_px)
