@@ -100,7 +100,7 @@ def test_polls_list_recent_days_and_all_now_and_then(field: Field) -> None:
     assert field.collect() == Collected(40, 0)
     field.bucket.listed.clear()
     field.collect()
-    first = f"{NOW - timedelta(days=3):%Y/%m/%d}/"
+    first = f"{datetime.now(UTC) - timedelta(days=3):%Y/%m/%d}/"
     assert field.bucket.listed == [("reports/pi-1/", f"reports/pi-1/{first}")]
     field.bucket.listed.clear()
     field.collect(datetime.now(UTC) + timedelta(hours=2))
