@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from experiments.views import AT_HOME, HOME, Pixels, Preparation, prepare, read_cells, show
+from experiments.views import AT_HOME, HOME, SEED, Pixels, Preparation, prepare, read_cells, show
 from hemaloop.errors import ConfigError, GateRefused
 from hemaloop.model.adaptation import AdaptParams, Head, adapt, folds
 from hemaloop.model.evaluation.figures import Answers
@@ -23,7 +23,7 @@ from hemaloop.model.prepared import TRAIN, VALIDATION, Samples
 from hemaloop.model.sites import FEATURES, Site
 from hemaloop.model.weights import describe, give_pretrained
 
-SEED, SIZE_PX, ROUNDS = 7, 128, 1000
+SIZE_PX, ROUNDS = 128, 1000
 LABELLED = 20  # of a site
 STATISTICS = 0.3  # of batch norm, that are the site's
 NETWORK = TrainParams(SEED, IMAGENET, 0.35, 64, 1, 0.001, 0, 0.001, 0, 0.0, 0.0)
@@ -50,6 +50,8 @@ class Experiment:
         self.shown = {name: show(self.held_out, name, SEED) for name in laboratories}
         self.model = catalogue.build(NETWORK, SIZE_PX, len(self.training.classes), CENTRED)
         give_pretrained(self.model, NETWORK)
+        self.backbone = keras.Model(self.model.input, self.model.get_layer(FEATURES).output)
+        self.backbone.compile(jit_compile=False)
         if len(self.held_out) < 2 * LABELLED:
             raise ConfigError(f"--images: of {images} of a class too few are left to score: ask for more")
         parts = folds(self.held_out.labels, len(self.held_out) // LABELLED, SEED)
@@ -61,10 +63,8 @@ class Experiment:
         return prepare(self.training, preparation, AT_HOME, SIZE_PX), views
 
     def features(self, pixels: Pixels) -> Reals:
-        network = keras.Model(self.model.input, self.model.get_layer(FEATURES).output)
-        network.compile(jit_compile=False)
         count = len(pixels)
-        found = predict(network, Samples(pixels, np.arange(count), np.zeros(count, np.intp), (), 1))
+        found = predict(self.backbone, Samples(pixels, np.arange(count), np.zeros(count, np.intp), (), 1))
         return np.asarray(found, np.float64)
 
     def learn(self, pixels: Pixels, copies: int = 1) -> Head:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.progress import Progress
 
-from experiments.views import AT_HOME, HOME, LABORATORIES, OFF_CENTRE, Pixels, Preparation, again
+from experiments.views import AT_HOME, HOME, LABORATORIES, OFF_CENTRE, SEED, Pixels, Preparation, again
 from hemaloop.errors import PREFIX, HemaloopError
 from hemaloop.files import write_atomically
 from hemaloop.model.augmentation import AugmentParams, augment
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).parent / "results"
 HELD_OUT = tuple(name for name in LABORATORIES if name not in HOME)
 IMAGES = 80  # of each class to learn from; half as many are answered
-SEED, COPIES = 7, 4
+COPIES = 4
 CENTRED, SCALE = "nucleus_centre", {"scale": {"um_per_px": 0.2}}
 
 AS_IT_IS = Preparation("the whole image, resized", ("square", "resize"))

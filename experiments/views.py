@@ -1,5 +1,6 @@
 """Cells as other laboratories would have shown them, and what a network would be given of each."""
 
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,20 +10,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hemaloop.config import read_params
 from hemaloop.imaging.decode import Image, decode
 from hemaloop.imaging.laboratories import HELD_OUT, Laboratory, shift
 from hemaloop.inference.preprocess import Preprocessing, preprocess, read_steps
-from papers.images import data_folder, read_images
-from papers.protocols import HONEST, Placed, held_out_blocks, place_by_blocks, thin
+from papers.images import data_folder
+from papers.protocols import HONEST, thin
 from papers.run import WORK
+from papers.systems import ROOT, read_systems
+from papers.workspace import draw_sides
 
-FOLDER = "pbc-barcelona"
+SEED = 7
+SYSTEM = "hemaloop-barcelona"  # of papers/systems.yaml: whose images, and on which side each is
 UM_PER_PX = 0.1  # of those images, see imaging/ruler.py
-NEAR_BITS = 6  # as params.yaml has it
 AT_HOME, OFF_CENTRE = HOME = "at home", "off centre"  # of the same laboratory, and where nobody centred the cell
 LABORATORIES: Mapping[str, Laboratory] = MappingProxyType({**dict.fromkeys(HOME, Laboratory()), **HELD_OUT})
 MOVED_PX, WINDOW_PX = 50, 260  # 5 um at most each way; 26 um, which is what a network at 0.2 um and 128 px sees
-PREPARED_AT_ONCE = 2  # threads
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -55,20 +58,17 @@ def read_cells(side: str, most: int) -> Cells:
     Raises:
         ConfigError: HEMALOOP_TEST_DATA does not hold them.
     """
-    folder = data_folder(FOLDER)
-    placed = place_by_blocks(read_images(folder, WORK), held_out_blocks(HONEST), True, NEAR_BITS)
-    chosen = [each for each in thin(placed, most) if each.side == side]
-    classes = tuple(sorted({each.image.folder for each in placed}))
+    systems = read_systems()
+    system = systems.named(SYSTEM)
+    drawn = draw_sides(systems, system, systems.form("full"), HONEST, read_params(ROOT / "params.yaml"), WORK)
+    chosen = [each for each in thin(drawn.placed, most) if each.side == side]
+    folder, classes = data_folder(system.images), tuple(system.classes)
     return Cells(
         tuple(decode((folder / each.image.path).read_bytes()) for each in chosen),
-        np.array([_label(each, classes) for each in chosen], np.intp),
+        np.array([classes.index(each.image.folder) for each in chosen], np.intp),
         tuple(each.group for each in chosen),
         classes,
     )
-
-
-def _label(placed: Placed, classes: tuple[str, ...]) -> int:
-    return classes.index(placed.image.folder)
 
 
 def show(cells: Cells, name: str, seed: int) -> Cells:
@@ -105,5 +105,5 @@ def again(pixels: Pixels, steps: tuple[Any, ...]) -> Pixels:
 
 
 def _each(make: Callable[[int], Image], count: int) -> tuple[Image, ...]:
-    with ThreadPoolExecutor(PREPARED_AT_ONCE) as threads:
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
         return tuple(threads.map(make, range(count)))

@@ -7,10 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-from tiny_model import CLASSES, SIZE_PX, tiny_tflite
+from tiny_model import CLASSES, SIZE_PX, png, tiny_tflite
 
 from hemaloop.cli import COMMANDS
 from hemaloop.inference.metadata import ModelMetadata, attach
@@ -23,12 +21,6 @@ def hemaloop(*arguments: str, cwd: Path = ROOT, **environment: str) -> "subproce
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HEMALOOP_", "PREFECT_"))}
     line = [sys.executable, "-m", "hemaloop.cli", *arguments]
     return subprocess.run(line, cwd=cwd, env=kept | environment, capture_output=True, text=True, timeout=120)
-
-
-def png(channel: int) -> bytes:
-    field = np.full((SIZE_PX, SIZE_PX, 3), 40, np.uint8)
-    field[:, :, 2 - channel] = 200
-    return cv2.imencode(".png", field)[1].tobytes()
 
 
 @pytest.fixture

@@ -6,19 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-from tiny_model import CLASSES, SIZE_PX, tiny_tflite
+from tiny_model import CLASSES, SIZE_PX, png, tiny_tflite
 
 from hemaloop.inference.metadata import ModelMetadata, attach
-
-
-def png(channel: int) -> bytes:
-    """A field whose brightest channel, of red, green and blue, is the given one: the class of that number."""
-    field = np.full((SIZE_PX, SIZE_PX, 3), 40, np.uint8)
-    field[:, :, 2 - channel] = 200
-    return bytes(cv2.imencode(".png", field)[1].tobytes())
 
 
 @pytest.fixture
@@ -34,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     for place, label in enumerate(CLASSES[:2]):
         for slide in ("s-1", "s-2"):
             for number in range(4):
-                path = tmp_path / "cells" / label / slide / f"{number}.png"
+                path = tmp_path / "cells" / slide / label / f"{number}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(png(0 if (place, slide) == (1, "s-2") else place))
     return tmp_path / "cells"
@@ -62,6 +53,7 @@ def test_figures_are_of_slides_and_classes_without_images_are_named(folder: Path
 
 
 def test_what_cannot_be_read_is_told_and_the_rest_is_scored(folder: Path, model: Path) -> None:
+    (folder / CLASSES[0]).mkdir()
     (folder / CLASSES[0] / "broken.png").write_bytes(b"text")
     done = score(folder, "--model", model)
     assert done.returncode == 3

@@ -9,7 +9,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_model import CLASSES, SIZE_PX, tiny_tflite
+from tiny_model import CLASSES, SIZE_PX, png, tiny_tflite
 
 from hemaloop.errors import ConfigError
 from hemaloop.inference.classifier import Classifier
@@ -41,15 +41,6 @@ pytestmark = pytest.mark.slow
 PASSED = (Verdict("bytes", True, 10.0, "at most 20"),)
 REFUSED = (*PASSED, Verdict("macro_sensitivity_low", False, 0.5, "at least 0.9"))
 FIGURES = {"accuracy": 0.9, "macro_sensitivity": 0.9, "macro_sensitivity_low": 0.8, "bytes": 3000}
-
-
-def png(channel: int) -> bytes:
-    """A field whose brightest channel is the given one of red, green, blue."""
-    field = np.full((SIZE_PX, SIZE_PX, 3), 40, np.uint8)
-    field[:, :, 2 - channel] = 200
-    encoded, data = cv2.imencode(".png", field)
-    assert encoded
-    return data.tobytes()
 
 
 def red_within_blue() -> bytes:

@@ -19,7 +19,7 @@ OF_CLASSES = ("sensitivity", "precision")  # as a table; --json has all
 
 def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("score", help="how good a model is on labelled images")
-    parser.add_argument("folder", type=Path, help="<class>/*.jpg, or <class>/<slide>/*.jpg where slides are known")
+    parser.add_argument("folder", type=Path, help="<class>/*.jpg, or <slide>/<class>/*.jpg where slides are known")
     parser.add_argument("--model", type=Path, metavar="FILE", help="a .tflite (default: the champion in MLflow)")
     parser.add_argument("--um-per-px", type=float, metavar="NUMBER", help="micrometres per pixel, where known")
     parser.add_argument("--json", action="store_true", help="all figures as JSON")
@@ -112,9 +112,11 @@ def _print_tables(name: str, answers: "Answers", scores: "Scores", slides: bool)
 
 def _confusion(answers: "Answers") -> list[list[int]]:
     """Images by actual (rows) and answered class."""
-    counts = [[0] * answers.classes for _ in range(answers.classes)]
-    for label, answered in zip(answers.labels, answers.answered, strict=True):
-        counts[label][answered] += 1
+    import numpy as np
+
+    from hemaloop.model.evaluation.figures import confusion
+
+    counts: list[list[int]] = confusion(answers, np.ones((len(answers), 1)))[0].astype(int).tolist()
     return counts
 
 

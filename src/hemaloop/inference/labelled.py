@@ -1,4 +1,4 @@
-"""Labelled images as people keep them: folders named after classes, and in those, where they are known, one a slide."""
+"""Labelled images as `hemaloop import` takes them: each in a folder named after its class; slides hold such folders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from hemaloop.inference.lines import image_files
 class LabelledImage:
     path: Path
     label: str
-    slide: str  # "" where its folder does not tell
+    slide: str  # "" where no folder tells
 
 
 def labelled_images(folder: Path, classes: Sequence[str]) -> tuple[LabelledImage, ...]:
-    """Images in <folder>/<class>/, or <folder>/<class>/<slide>/, in order of path.
+    """Images in <folder>/<class>/, or <folder>/<slide>/<class>/, in order of path.
 
     Raises:
         DataError: there is no image, or a folder is none of `classes`.
@@ -31,4 +31,4 @@ def labelled_images(folder: Path, classes: Sequence[str]) -> tuple[LabelledImage
 
 def _labelled(path: Path, parts: Sequence[str]) -> LabelledImage:
     """`parts`: of the path within the folder, the file's name last."""
-    return LabelledImage(path, parts[0] if len(parts) > 1 else "", "/".join(parts[1:-1]))
+    return LabelledImage(path, parts[-2] if len(parts) > 1 else "", "/".join(parts[:-2]))
