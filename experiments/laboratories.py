@@ -39,6 +39,7 @@ AS_IT_IS = Preparation("the whole image, resized", ("square", "resize"))
 ESTIMATED = Preparation("a common scale, which red cells or the nucleus tell", (SCALE,))
 TOLD = Preparation("a common scale, told with each image", (SCALE,), told=True)
 CENTRED_TOO = Preparation("a common scale, estimated, and the nucleus in the middle", (CENTRED, SCALE))
+# What follows goes on from ESTIMATED.
 FURTHER: Mapping[str, tuple[Any, ...]] = {
     "... and white balance": ("white_balance",),
     "... and Reinhard's stain normalisation": ("reinhard",),
@@ -64,11 +65,9 @@ def try_all(run: "Experiment") -> "list[Tried]":
             tried.append(found)
             progress.advance(bar)
 
-        for preparation in (AS_IT_IS, ESTIMATED, TOLD):
+        for preparation in (AS_IT_IS, TOLD, CENTRED_TOO, ESTIMATED):
             training, views = run.prepared(preparation)
             done(run.answer(preparation.title, run.learn(training), views))
-        training, views = run.prepared(CENTRED_TOO)
-        done(run.answer(CENTRED_TOO.title, run.learn(training), views))
         for what, steps in FURTHER.items():
             normalised = {name: again(pixels, steps) for name, pixels in views.items()}
             done(run.answer(what, run.learn(again(training, steps)), normalised))

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from tiny_model import CLASSES, SIZE_PX, png, tiny_tflite
 
 from hemaloop.inference.metadata import ModelMetadata, attach
+from hemaloop.inference.preprocess import read_steps
 
 
 @pytest.fixture
@@ -67,3 +70,26 @@ def test_a_folder_that_is_no_class_is_refused(folder: Path, model: Path) -> None
     (folder / "platelet" / "1.png").write_bytes(png(1))
     done = score(folder, "--model", model)
     assert (done.returncode, "got platelet" in done.stderr) == (3, True)
+
+
+def test_no_image_is_refused(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "none").mkdir()
+    done = score(tmp_path / "none", "--model", model)
+    assert (done.returncode, "got no image" in done.stderr) == (3, True)
+
+
+def test_a_scale_that_is_told_counts(tmp_path: Path) -> None:
+    """Blue all around, red in the middle: at 0.25 um per pixel the network sees the middle alone."""
+    field = np.full((4 * SIZE_PX, 4 * SIZE_PX, 3), (200, 40, 40), np.uint8)
+    middle = slice(3 * SIZE_PX // 2, 5 * SIZE_PX // 2)
+    field[middle, middle] = (40, 40, 200)
+    image, path = tmp_path / "cells" / CLASSES[0] / "1.png", tmp_path / "scaled.tflite"
+    image.parent.mkdir(parents=True)
+    image.write_bytes(cv2.imencode(".png", field)[1].tobytes())
+    steps = read_steps([{"scale": {"um_per_px": 0.25}}])
+    path.write_bytes(attach(tiny_tflite(), ModelMetadata(CLASSES, SIZE_PX, steps)))
+    told, not_told = (
+        json.loads(score(image.parents[1], "--model", path, "--json", *scale).stdout)["macro_sensitivity"]
+        for scale in (("--um-per-px", 0.25), ())
+    )
+    assert (told, not_told) == (1.0, 0.0)

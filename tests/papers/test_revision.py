@@ -20,6 +20,7 @@ def clone(tmp_path: Path) -> Path:
 
 def test_a_result_that_was_just_written_is_no_change_of_the_code(clone: Path) -> None:
     (clone / "papers/results/full/a.json").write_text("2\n")
+    (clone / "src" / "scratch.py").write_text("2\n")  # what git does not know is nobody's code yet
     found = revision(clone)
     assert (len(found["revision"]), found["changed"]) == (40, False)
 

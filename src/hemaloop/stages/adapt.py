@@ -23,7 +23,7 @@ from hemaloop.inference.classifier import Classifier
 from hemaloop.inference.labelled import labelled_images
 from hemaloop.inference.metadata import ModelMetadata, attach, read_metadata
 from hemaloop.inference.preprocess import preprocess
-from hemaloop.model.adaptation import Adapted, AdaptParams, Head, Labels, adapt
+from hemaloop.model.adaptation import Adapted, AdaptParams, Labels, adapt
 from hemaloop.model.parameters import INT8, QuantiseParams
 from hemaloop.model.prepared import TRAIN, Pixels, read_prepared
 from hemaloop.model.runtime import start_tensorflow
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shipping = read_shipping(SHIPPING)
     site = Site(load(PARENT), pixels)
     # Else a gain might be the temperature's alone, which the file that ships has already.
-    adapted = adapt(site.features, labels, tempered(site.head(), shipping.temperature), params)
+    adapted = adapt(site.features, labels, site.head().tempered(shipping.temperature), params)
     content = _write(site, adapted, metadata, params, shipping)
     folder = Path("models/sites") / args.site
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,11 +93,6 @@ def read_shipping(path: Path) -> Shipping:
     """From evaluation/quantisation.json; a clone without it, or with one of before, has neither."""
     found = json.loads(path.read_text()) if path.exists() else {}
     return Shipping(found.get("temperature", {}).get("shipped", 1.0), tuple(found.get("kept_finer", ())))
-
-
-def tempered(head: Head, temperature: float) -> Head:
-    """The head as `model.tempering.temper` left it in the file that ships: logits divided by the temperature."""
-    return Head(head.weights / temperature, head.bias / temperature)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -150,6 +145,7 @@ def _account(
         "sha256": hashlib.sha256(content).hexdigest(),
         "images": {metadata.classes[label]: int(count) for label, count in _counts(labels)},
         "setting": dataclasses.asdict(adapted.setting),
+        "is_shown": adapted.outcome.is_shown,
         "left_out": {name: round(value, DIGITS) for name, value in outcome.items()},
         # Not an estimate of anything: only whether the file came through quantisation.
         "quantised_right_on_its_own_images": round(float(np.mean(answers.argmax(axis=1) == labels)), DIGITS),
@@ -167,7 +163,9 @@ def _tell(adapted: Adapted, images: int, folder: Path) -> None:
     print(f"  macro sensitivity {outcome.before_sensitivity:.3f} -> {outcome.after_sensitivity:.3f}")
     print(f"  loss {outcome.before_loss:.3f} -> {outcome.after_loss:.3f}", end="")
     print(f" (fall {outcome.gain_low:.3f} to {outcome.gain_high:.3f}, 90 % interval)")
-    print(f"  statistics of the site {setting.statistics:g}, penalty on the last layer {setting.penalty}")
+    print(f"  logits divided by {setting.temperature:g}, statistics of the site {setting.statistics:g}")
+    if not outcome.is_shown:
+        print("  these images are too few to show that it gains: the fall may be chance")
     print(f"{folder / 'model.tflite'} is a new candidate: judge it on images of the site that it has not seen")
 
 
