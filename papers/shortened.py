@@ -14,6 +14,7 @@ _TOLD = {
     ("train", "alpha"): "width of MobileNetV2",
     ("train", "head_epochs"): "epochs of the head",
     ("train", "epochs"): "epochs",
+    ("train", "precision"): "computed in",
     ("train", "learning_rate"): "learning rate",
     ("train", "batch_images"): "images in a batch",
     ("prune", "channels"): "share of channels pruned",

@@ -156,7 +156,7 @@ def test_a_shorter_form_says_what_it_left_out(rows: tuple[Row, ...]) -> None:
         to_markdown(rows, (), SYSTEMS, "short"),
         to_html(rows, (), SYSTEMS, "short", ROOT / "nowhere"),
     ):
-        assert "wbc-cnn: input px 96 (224), epochs 8 (30), epochs after pruning 2 (5)" in text
+        assert "wbc-cnn: input px 96 (224), epochs 8 (15), computed in float32 (mixed_bfloat16)" in text
         assert "nasnetmobile: input" not in text  # it was skipped: nothing of it is there to judge
     assert CHANGES not in to_markdown(rows, (), SYSTEMS, "full")
 
