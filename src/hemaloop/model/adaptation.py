@@ -21,6 +21,7 @@ Labels = npt.NDArray[np.intp]
 
 LEAST_IMAGES, LEAST_OF_A_CLASS = 8, 2
 GUESSING = 0.9  # share of the loss of guessing evenly, that adapting must come below
+LEAST_FALL = 0.05  # share of the loss before, that must be gained
 LEVEL = 0.9  # of the interval of what was gained
 _FOLDS_TO_CHOOSE = 5
 
@@ -247,7 +248,7 @@ def compare(labels: Labels, before: Array, after: Array, seed: int, rounds: int 
 
 
 def refuse_useless(outcome: Outcome, labels: Labels) -> None:
-    """Raises: GateRefused: the loss did not fall, is that of guessing, or fewer answers are right.
+    """Raises: GateRefused: the loss fell by less than a twentieth, is that of guessing, or fewer answers are right.
 
     That the fall is shown is not asked for: twenty images rarely show one, and over the simulated laboratories of
     experiments/ what is let through here gained far more often than it lost. `Outcome.is_shown` tells.
@@ -260,7 +261,7 @@ def refuse_useless(outcome: Outcome, labels: Labels) -> None:
         f"macro sensitivity {outcome.before_sensitivity:.3f} before, {outcome.after_sensitivity:.3f} after"
     )
     fewer_right = outcome.after_sensitivity < outcome.before_sensitivity
-    if fewer_right or outcome.after_loss >= min(outcome.before_loss, GUESSING * guessing):
+    if fewer_right or outcome.after_loss >= min((1 - LEAST_FALL) * outcome.before_loss, GUESSING * guessing):
         raise GateRefused(f"adapting does not help on these images ({told}): keep the model, or label more")
 
 
