@@ -67,7 +67,7 @@ class Head:
         return np.asarray(softmax(features @ self.weights + self.bias, axis=1))
 
     def tempered(self, temperature: float) -> "Head":
-        """Its logits divided by the temperature: the same answers, above 1 less sure of them.
+        """Its logits divided by the temperature, as `tempering.temper` does: the same answers, above 1 less sure.
 
         Source: Guo et al. 2017, "On calibration of modern neural networks".
         """

@@ -1,5 +1,6 @@
 """A network at a new site: its batch-norm statistics taken from the site's images, its last layer exchanged."""
 
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -38,6 +39,14 @@ class Site:
     def features(self, weight: float, known: Labels) -> Array:
         """Features (n, F) of all images, batch-norm statistics taken by `weight` from images `known`."""
         self.use_statistics(weight, known)
+        return self._own if weight == 0 else self._seen()
+
+    @cached_property
+    def _own(self) -> Array:
+        """With the model's own statistics, which no choice of images changes: adapting asks for them at each image."""
+        return self._seen()
+
+    def _seen(self) -> Array:
         values = [
             np.asarray(self._features(batch.astype(np.float32), training=False), np.float64)
             for batch in np.split(self.pixels, range(AT_ONCE, len(self.pixels), AT_ONCE))
