@@ -165,6 +165,8 @@ def folds(labels: Labels, most: int, seed: int) -> list[Labels]:
 def choose(features: dict[float, Array], labels: Labels, head: Head, params: AdaptParams) -> Setting:
     """The setting with the lowest loss on images left out in turn; the first of those that are even."""
     settings = [Setting(*each) for each in product(features, params.temperatures, params.penalties)]
+    if len(settings) == 1:
+        return settings[0]
     return min(settings, key=lambda each: _left_out_loss(features[each.statistics], labels, head, each, params))
 
 

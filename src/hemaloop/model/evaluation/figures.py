@@ -51,6 +51,10 @@ class Answers:
         """(n,) the probability of the answer."""
         return np.asarray(self.probabilities.max(axis=1))
 
+    def groups_of(self, place: int) -> set[str]:
+        """Groups with an image of a class; where there is one, drawing it again gives no interval."""
+        return {group for group, label in zip(self.groups, self.labels, strict=True) if label == place}
+
     def take(self, chosen: npt.NDArray[np.bool_]) -> "Answers":
         """Those where `chosen`, (n,), is true."""
         groups = tuple(group for group, here in zip(self.groups, chosen, strict=True) if here)

@@ -68,7 +68,7 @@ def score(answers: Answers, classes: Sequence[str], rounds: int, seed: int) -> S
             ClassScore(
                 label,
                 int((answers.labels == place).sum()),
-                _of_class(place, found, drawn if _groups_of(answers, place) > 1 else None),
+                _of_class(place, found, drawn if len(answers.groups_of(place)) > 1 else None),
             )
             for place, label in enumerate(classes)
         ),
@@ -108,11 +108,6 @@ def _all(answers: Answers, weights: Reals) -> dict[str, Reals]:
 
 def _of_class(place: int, found: Mapping[str, Reals], drawn: Mapping[str, Reals] | None) -> dict[str, Figure]:
     return {name: _figure(_column(name, place), found, drawn) for name in BY_CLASS}
-
-
-def _groups_of(answers: Answers, place: int) -> int:
-    """How many groups a class has: with one there is nothing to draw, and both ends would be the figure itself."""
-    return len({group for group, label in zip(answers.groups, answers.labels, strict=True) if label == place})
 
 
 def _column(name: str, place: int) -> str:

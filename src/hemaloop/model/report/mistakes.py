@@ -66,9 +66,7 @@ def _drawn(answers: Answers, findings: Findings) -> Reals | None:
 
 
 def _of_cell(drawn: Reals | None, answers: Answers, actual: int, predicted: int) -> Reals | None:
-    """A single group gives the same share whenever it is drawn: that is no interval."""
-    groups = {group for group, label in zip(answers.groups, answers.labels, strict=True) if label == actual}
-    return None if drawn is None or len(groups) < 2 else drawn[:, actual, predicted]
+    return None if drawn is None or len(answers.groups_of(actual)) < 2 else drawn[:, actual, predicted]
 
 
 def _shares(counts: Reals) -> Reals:
