@@ -42,8 +42,9 @@ def macro(value: float) -> dict[str, float]:
 
 def examination() -> dict[str, Any]:
     """Sections as stage examine has them."""
-    selected = {"coverage": 0.5, "risk": 0.0, "images": 4, "answered": 2}
-    noise = {"images": 60, "auroc": 0.6, "auroc_entropy": 0.6, "let_through": 0.9}
+    selected = {"coverage": 0.5, "risk": 0.0, "risk_low": 0.0, "risk_high": 0.25, "images": 4, "answered": 2}
+    noise = {"images": 60, "auroc": 0.6, "auroc_low": 0.5, "auroc_high": 0.7, "auroc_entropy": 0.6, "let_through": 0.9,
+             "let_through_low": 0.8, "let_through_high": 1.0}  # fmt: skip
     return {
         "leakage": {"exact": 0, "near": 0, "test_images": 4, "compared_with": 9, "pairs": []},
         "calibration": {"temperature": 1.2, "ece_test": 0.02, "ece_test_before": 0.05},
@@ -62,10 +63,12 @@ def examination() -> dict[str, Any]:
             "restained_drop_points": 5.0,
         },
         "agreement": {
-            "images": 4, "same_answers": 0.75, "kappa": 0.5, "largest_probability_difference": 0.3,
+            "images": 4, "same_answers": 0.75, "kappa": 0.5, "kappa_low": 0.3, "kappa_high": 0.7,
+            "largest_probability_difference": 0.3,
             "mean_probability_difference": 0.1, "mended": 0, "spoilt": 1,
         },
-        "abstention": {"wanted_risk": 0.02, "threshold": 0.85, "validation": selected, "test": selected, "aurc": 0.1},
+        "abstention": {"wanted_risk": 0.02, "threshold": 0.85, "validation": selected, "test": selected, "aurc": 0.1,
+                       "aurc_low": 0.05, "aurc_high": 0.2},
         "out_of_distribution": {
             "score": "one minus the largest probability: no more is given", "kept_on_validation": 0.95,
             "threshold": 0.3, "known_images": 4, "against": {"noise": noise},

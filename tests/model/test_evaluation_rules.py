@@ -1,10 +1,12 @@
 """What is said of a shipped file beyond its scores: when to trust it, whom it fails, and what it was asked about."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss
+from sklearn.metrics import cohen_kappa_score, log_loss, roc_auc_score
 
 from hemaloop.imaging.fingerprint import fingerprints
 from hemaloop.model.evaluation.abstention import (
@@ -16,6 +18,7 @@ from hemaloop.model.evaluation.abstention import (
     thinned,
 )
 from hemaloop.model.evaluation.agreement import compare_answers
+from hemaloop.model.evaluation.bootstrap import Figure
 from hemaloop.model.evaluation.calibration import scaled, temperature
 from hemaloop.model.evaluation.examining import choose
 from hemaloop.model.evaluation.figures import Answers, calibration_error
@@ -24,6 +27,8 @@ from hemaloop.model.evaluation.outliers import detect, threshold_of
 from hemaloop.model.evaluation.reliability import reliability
 from hemaloop.model.evaluation.shortcut import answer_by_colour, colour_statistics
 from hemaloop.model.evaluation.subgroups import split, worst
+
+ROUNDS = 20  # of the bootstrap, where intervals are not the point
 
 
 def _answers(right: list[bool], confidence: list[float]) -> Answers:
@@ -89,7 +94,7 @@ def test_the_risk_coverage_curve_answers_the_surest_first() -> None:
         (0.8, 0.8, 0.25),
         (0.6, 1.0, 0.4),
     ]
-    assert area_under_risk_coverage(answers) == pytest.approx((0 + 1 / 3 + 1 / 3 + 1 / 4 + 2 / 5) / 5)
+    assert area_under_risk_coverage(answers, ROUNDS, 1).value == pytest.approx((0 + 1 / 3 + 1 / 3 + 1 / 4 + 2 / 5) / 5)
     many = _answers([True] * 500, list(np.linspace(0.6, 0.99, 500)))
     short = thinned(risk_coverage(many))
     assert (len(short), short[0].threshold, short[-1].coverage) == (ROWS, pytest.approx(0.99), 1.0)
@@ -105,22 +110,22 @@ def test_the_threshold_holds_its_risk_where_it_was_chosen_and_no_lower_one_does(
 ) -> None:
     answers = _answers([right for right, _ in images], [sure for _, sure in images])
     threshold = choose_threshold(answers, risk)
-    chosen = select(answers, threshold)
-    assert chosen.risk is None or chosen.risk <= risk
+    chosen = select(answers, threshold, 2, 1)
+    assert chosen.risk.value is None or chosen.risk.value <= risk
     assert (threshold is None) == (chosen.answered == 0)
     lower = [value for value in set(answers.confidence.tolist()) if threshold is None or value < threshold]
-    assert all(select(answers, value).risk > risk for value in lower)
+    assert all((select(answers, value, 2, 1).risk.value or 0) > risk for value in lower)
 
 
 def test_agreement_counts_what_quantising_changed() -> None:
     parent = _answers([True, True, True, False], [0.9, 0.9, 0.6, 0.7])
     shipped = _answers([True, True, False, True], [0.9, 0.8, 0.6, 0.7])
-    found = compare_answers(shipped, parent)
-    assert (found.same_answers, found.mended, found.spoilt) == (0.5, 1, 1)
+    found = compare_answers(shipped, parent, ROUNDS, 1)
+    assert (found.same_answers.value, found.mended, found.spoilt) == (0.5, 1, 1)
     assert found.largest_probability_difference == pytest.approx(0.4)
-    assert found.kappa == pytest.approx((0.5 - 0.625) / (1 - 0.625))
+    assert found.kappa.value == pytest.approx((0.5 - 0.625) / (1 - 0.625))
     same = _answers([True] * 3, [0.9] * 3)
-    assert compare_answers(same, same).kappa == 1.0
+    assert compare_answers(same, same, ROUNDS, 1).kappa == Figure(1.0, 1.0, 1.0)
 
 
 def test_the_worst_subgroup_is_named_and_small_ones_are_not() -> None:
@@ -144,11 +149,51 @@ def test_the_worst_subgroup_is_named_and_small_ones_are_not() -> None:
 def test_doubt_tells_strange_images_from_known_ones() -> None:
     sure = _softmax(np.random.default_rng(1).normal(size=(80, 4)) + np.eye(4)[np.arange(80) % 4] * 8).astype(np.float32)
     torn = np.full((30, 4), 0.25, np.float32)
-    found = detect(sure, torn, threshold_of(sure))
-    assert (found.auroc, found.auroc_entropy, found.let_through) == (1.0, 1.0, 0.0)
-    alike = detect(sure, sure, threshold_of(sure))
-    assert alike.auroc == pytest.approx(0.5)
-    assert alike.let_through >= 0.95
+    known = Answers(np.arange(80) % 4, sure, tuple(f"slide {place // 4}" for place in range(80)))
+    found = detect(known, torn, [str(place) for place in range(30)], threshold_of(sure), ROUNDS, 1)
+    always, never = Figure(1.0, 1.0, 1.0), Figure(0.0, 0.0, 0.0)
+    assert (found.auroc, found.auroc_entropy, found.let_through) == (always, always, never)
+    alike = detect(known, sure, known.groups, threshold_of(sure), ROUNDS, 1)
+    assert alike.auroc == Figure(pytest.approx(0.5), pytest.approx(0.5), pytest.approx(0.5))  # the same draws of both
+    assert alike.let_through.value >= 0.95
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_figures_of_trust_are_those_that_scikit_learn_has(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, groups = rng.integers(0, 4, 120), tuple(f"slide {place // 6}" for place in range(120))
+    shipped, parent = (
+        Answers(labels, _softmax(rng.normal(size=(120, 4)) + np.eye(4)[labels]).round(1).astype(np.float32), groups)
+        for _ in range(2)
+    )
+    strange = _softmax(rng.normal(size=(50, 4)) / 2).astype(np.float32)
+    found = compare_answers(shipped, parent, ROUNDS, 1)
+    assert found.kappa.value == pytest.approx(cohen_kappa_score(shipped.answered, parent.answered))
+    told = detect(shipped, strange, [str(place) for place in range(50)], 0.5, ROUNDS, 1)
+    doubt = np.concatenate((1 - shipped.confidence, 1 - strange.max(axis=1)))
+    assert told.auroc.value == pytest.approx(roc_auc_score(np.repeat([0, 1], [120, 50]), doubt))
+    assert told.let_through.value == pytest.approx((1 - strange.max(axis=1) <= 0.5).mean())
+
+
+def test_intervals_of_trust_are_over_groups_and_not_over_images() -> None:
+    """Slides of six images that are answered alike, against the same answers of images on slides of their own."""
+    right = np.repeat(np.random.default_rng(4).random(20) < 0.6, 6)
+    sure = np.where(right, 0.9, 0.7)
+    parent = _answers([True] * 120, [0.9] * 120)
+    alone = _answers(right.tolist(), sure.tolist())
+    together = replace(alone, groups=tuple(f"slide {place // 6}" for place in range(120)))
+    for figure in (
+        lambda answers: compare_answers(answers, parent, 400, 1).same_answers,
+        lambda answers: area_under_risk_coverage(answers, 400, 1),
+        lambda answers: select(answers, 0.8, 400, 1).coverage,
+    ):
+        of_slides, of_images = figure(together), figure(alone)
+        assert of_slides.value == of_images.value
+        assert of_slides.low < of_slides.value < of_slides.high
+        assert of_slides.high - of_slides.low > 1.8 * (of_images.high - of_images.low)
+    one_slide = replace(alone, groups=("slide",) * 120)
+    assert select(one_slide, 0.8, 400, 1).coverage == Figure(pytest.approx(right.mean()))
+    assert select(alone, None, 400, 1).risk == Figure(None)
 
 
 def test_a_neighbour_in_colour_alone_sees_colours_and_no_shapes() -> None:

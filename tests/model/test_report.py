@@ -93,6 +93,8 @@ def test_every_figure_of_the_page_was_measured() -> None:
     for told in (
         "0.900 (0.890 to 0.910)", "0.40 MB", "3.00", "0.80 times its bytes and takes 0.50 times its time",
         "12.5 points are lost", "Delta P 0.020", "2 of 4 images are answered", "spoilt 1", "2 of 2 wrong",
+        "0.0 % (0.0 to 25.0) of them wrongly", "kappa 0.500 (0.300 to 0.700)", "(AURC): 0.1000 (0.0500 to 0.2000)",
+        "90.0 % (80.0 to 100.0) of the noise images",
     ):  # fmt: skip
         assert told in text
 

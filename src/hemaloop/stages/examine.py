@@ -22,7 +22,6 @@ from hemaloop.imaging.fingerprint import fingerprints
 from hemaloop.inference.classifier import Classifier
 from hemaloop.model.evaluation import examination
 from hemaloop.model.evaluation.abstention import RiskCoverage, risk_coverage, thinned
-from hemaloop.model.evaluation.agreement import compare_answers
 from hemaloop.model.evaluation.conditions import all_conditions
 from hemaloop.model.evaluation.examination import Examined, Section
 from hemaloop.model.evaluation.examining import Subject, answer_images, answer_under, choose, read_subject
@@ -73,8 +72,8 @@ def main() -> None:
         "robustness": examination.summarise_robustness(examined),
         "laboratories": examination.laboratories(examined),
         "shortcut": _shortcut(work, examined),
-        "agreement": asdict(compare_answers(examined.clean, _answers(work.parent, work.sides[TEST], chosen))),
-        "abstention": examination.abstention(validation, test, work.params.abstention_risk),
+        "agreement": examination.agreement(examined, _answers(work.parent, work.sides[TEST], chosen)),
+        "abstention": _abstention(work, validation, test),
         "out_of_distribution": _out_of_distribution(work, examined, validation),
     }
     _write(sections, examined, found, test)
@@ -152,6 +151,11 @@ def _shortcut(work: Work, examined: Examined) -> Section:
     answers = answer_by_colour(colours, train.labels, asked, len(work.classes))
     groups = tuple(image.group for image in test.images)
     return examination.shortcut(examined, Answers(test.labels, answers, groups), len(train))
+
+
+def _abstention(work: Work, validation: Answers, test: Answers) -> Section:
+    params = work.params
+    return examination.abstention(validation, test, params.abstention_risk, params.bootstrap_rounds, params.seed)
 
 
 def _out_of_distribution(work: Work, examined: Examined, validation: Answers) -> Section:

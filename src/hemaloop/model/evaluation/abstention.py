@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hemaloop.model.evaluation.figures import Answers, Reals
+from hemaloop.model.evaluation.bootstrap import Figure, figures_with_intervals
+from hemaloop.model.evaluation.figures import Answers, Reals, average, ratio
 
 ROWS = 100  # of the curve, at most
 
@@ -20,10 +21,10 @@ class RiskCoverage:
 
 @dataclass(frozen=True)
 class Selected:
-    """What a threshold does to a side; `risk` None where nothing is answered."""
+    """What a threshold does to a side; the risk is not known where nothing is answered."""
 
-    coverage: float
-    risk: float | None
+    coverage: Figure
+    risk: Figure
     images: int
     answered: int
 
@@ -41,13 +42,23 @@ def risk_coverage(answers: Answers) -> tuple[RiskCoverage, ...]:
     )
 
 
-def area_under_risk_coverage(answers: Answers) -> float:
+def area_under_risk_coverage(answers: Answers, rounds: int, seed: int) -> Figure:
     """AURC: the mean, over the images, of the risk among those that are at least as sure.
 
     Source: Geifman, Uziel, El-Yaniv 2019, arXiv:1805.08206, equation 2.
     """
-    _, images, wrong = _levels(answers)
-    return float((images * wrong.cumsum() / images.cumsum()).sum() / len(answers))
+    _, places = np.unique(-answers.confidence, return_inverse=True)
+    order = np.argsort(places, kind="stable")
+    starts = np.flatnonzero(np.diff(places[order], prepend=-1))
+    wrong = ~answers.right[order, np.newaxis]
+
+    def figures(weights: Reals) -> dict[str, Reals]:
+        drawn = weights[order]
+        images, missed = np.add.reduceat(drawn, starts), np.add.reduceat(drawn * wrong, starts)
+        risks = np.nan_to_num(ratio(missed.cumsum(axis=0), images.cumsum(axis=0)))
+        return {"aurc": (images * risks).sum(axis=0) / images.sum(axis=0)}
+
+    return figures_with_intervals(figures, answers.groups, rounds, seed)["aurc"]
 
 
 def choose_threshold(validation: Answers, risk: float) -> float | None:
@@ -56,12 +67,16 @@ def choose_threshold(validation: Answers, risk: float) -> float | None:
     return held[-1] if held else None
 
 
-def select(answers: Answers, threshold: float | None) -> Selected:
-    """Answer from `threshold` upwards; None: never."""
+def select(answers: Answers, threshold: float | None, rounds: int, seed: int) -> Selected:
+    """Answer from `threshold` upwards; None: never. The intervals take the threshold as given."""
     answered = answers.confidence >= (np.inf if threshold is None else threshold)
-    count = int(answered.sum())
-    risk = float((answered & ~answers.right).sum() / count) if count else None
-    return Selected(count / len(answers), risk, len(answers), count)
+    taken, missed = answered.astype(np.float64), (answered & ~answers.right).astype(np.float64)
+
+    def figures(weights: Reals) -> dict[str, Reals]:
+        return {"coverage": average(taken, weights), "risk": ratio(missed @ weights, taken @ weights)}
+
+    found = figures_with_intervals(figures, answers.groups, rounds, seed)
+    return Selected(found["coverage"], found["risk"], len(answers), int(answered.sum()))
 
 
 def thinned(curve: tuple[RiskCoverage, ...]) -> tuple[RiskCoverage, ...]:

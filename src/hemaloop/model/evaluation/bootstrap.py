@@ -39,6 +39,15 @@ def draw(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+def figures_with_intervals(
+    figures: Callable[[Reals], Mapping[str, Reals]], groups: Sequence[str], rounds: int, seed: int
+) -> dict[str, Figure]:
+    """Each figure, (rounds,) by its name, of the images as they are, with its interval where groups can be drawn."""
+    found = figures(np.ones((len(groups), 1)))
+    drawn = draw(figures, groups, rounds, seed) if len(set(groups)) > 1 else {}
+    return {name: figure_of(float(value[0]), drawn.get(name)) for name, value in found.items()}
+
+
 def figure_of(value: float, drawn: Reals | None) -> Figure:
     """The percentile interval; `drawn` (rounds,), None where there is a single group."""
     known = None if drawn is None else drawn[~np.isnan(drawn)]

@@ -1,18 +1,19 @@
 """evaluation/examination.json: what the shipped file is worth beyond its test images, section by section."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from hemaloop.imaging.degradations import DEGRADATIONS, STRENGTHS
-from hemaloop.model.evaluation.abstention import area_under_risk_coverage, choose_threshold, select
+from hemaloop.model.evaluation.abstention import Selected, area_under_risk_coverage, choose_threshold, select
+from hemaloop.model.evaluation.agreement import Agreement, compare_answers
 from hemaloop.model.evaluation.bootstrap import Figure
 from hemaloop.model.evaluation.calibration import scaled
 from hemaloop.model.evaluation.conditions import CLEAN, GREY, LABORATORY, RESTAINED, SHUFFLED, Condition
 from hemaloop.model.evaluation.figures import Answers, Probabilities, calibration_error, chance_calibration_errors
-from hemaloop.model.evaluation.outliers import KEPT, detect, threshold_of
+from hemaloop.model.evaluation.outliers import KEPT, Detection, detect, threshold_of
 from hemaloop.model.evaluation.scoring import CHANCES, flat, macro_sensitivity
 from hemaloop.model.evaluation.subgroups import Subgroup, worst
 
@@ -115,30 +116,40 @@ def shortcut(examined: Examined, by_colour: Answers, train_images: int) -> Secti
     }
 
 
-def abstention(validation: Answers, test: Answers, risk: float) -> Section:
+def agreement(examined: Examined, parent: Answers) -> Section:
+    """How far the shipped file says of the clean images what its float parent says."""
+    return _flattened(compare_answers(examined.clean, parent, examined.rounds, examined.seed))
+
+
+def abstention(validation: Answers, test: Answers, risk: float, rounds: int, seed: int) -> Section:
     """A threshold from the validation side, and what it does there and on the test side."""
     threshold = choose_threshold(validation, risk)
     return {
         "wanted_risk": risk,
         "threshold": threshold,
-        "validation": asdict(select(validation, threshold)),
-        "test": asdict(select(test, threshold)),
-        "aurc": area_under_risk_coverage(test),
+        "validation": _flattened(select(validation, threshold, rounds, seed)),
+        "test": _flattened(select(test, threshold, rounds, seed)),
+        **flat({"aurc": area_under_risk_coverage(test, rounds, seed)}),
     }
 
 
 def out_of_distribution(examined: Examined, strangers: Mapping[str, Probabilities], validation: Answers) -> Section:
     """How well the file's own doubt tells strange images from test images; worse images too, at the top strength."""
-    known, threshold = examined.clean.probabilities, threshold_of(validation.probabilities)
-    strange = dict(strangers)
-    strange[SHUFFLED] = next(iter(examined.under(SHUFFLED).values()))
-    strange |= {f"{kind}_{STRENGTHS[-1]}": examined.under(kind)[str(STRENGTHS[-1])] for kind in DEGRADATIONS}
+    known, threshold = examined.clean, threshold_of(validation.probabilities)
+    changed = {SHUFFLED: next(iter(examined.under(SHUFFLED).values()))}
+    changed |= {f"{kind}_{STRENGTHS[-1]}": examined.under(kind)[str(STRENGTHS[-1])] for kind in DEGRADATIONS}
+    groups = {name: [f"{name} {place}" for place in range(len(answers))] for name, answers in strangers.items()}
+
+    def told(name: str, answers: Probabilities) -> Section:
+        of_whom = groups.get(name, known.groups)
+        return _flattened(detect(known, answers, of_whom, threshold, examined.rounds, examined.seed))
+
     return {
         "score": "one minus the largest probability: the file gives nothing else",
         "kept_on_validation": KEPT,
         "threshold": threshold,
-        "known_images": len(examined.clean),
-        "against": {name: asdict(detect(known, answers, threshold)) for name, answers in strange.items()},
+        "known_images": len(known),
+        "against": {name: told(name, answers) for name, answers in (*strangers.items(), *changed.items())},
     }
 
 
@@ -165,6 +176,15 @@ def subgroups(found: Sequence[Subgroup], fewest: int) -> Section:
 
 def _ece(answers: Answers) -> float:
     return float(calibration_error(answers, np.ones((len(answers), 1)))[0])
+
+
+def _flattened(found: Agreement | Selected | Detection) -> Section:
+    """By the names of its fields; each figure with its interval beside it."""
+    section: Section = {}
+    for field in fields(found):
+        value = getattr(found, field.name)
+        section |= flat({field.name: value}) if isinstance(value, Figure) else {field.name: value}
+    return section
 
 
 def _points(clean: float | None, other: float | None) -> float:

@@ -78,10 +78,10 @@ def overall(answers: Answers, weights: Reals, classes: Mapping[str, Reals]) -> d
     means = {name: macro(answers, values) for name, values in classes.items()}
     averages = {f"macro_{name}": means[name] for name in (*COUNTED, "auc")}
     return {
-        "accuracy": _average(answers.right.astype(np.float64), weights),
+        "accuracy": average(answers.right.astype(np.float64), weights),
         **averages,
         "ece": calibration_error(answers, weights),
-        "brier": _average(squared_errors(answers), weights),
+        "brier": average(squared_errors(answers), weights),
         RANKED[1]: means[RANKED[1]],
     }
 
@@ -93,10 +93,10 @@ def counted(answers: Answers, weights: Reals) -> dict[str, Reals]:
     others = support.sum(axis=1, keepdims=True) - support
     known = np.where(support > 0, 0.0, np.nan)
     return {
-        "sensitivity": _ratio(right, support),
-        "specificity": _ratio(others - answered + right, others) + known,
-        "precision": np.nan_to_num(_ratio(right, answered)) + known,
-        "f1": _ratio(2 * right, support + answered) + known,
+        "sensitivity": ratio(right, support),
+        "specificity": ratio(others - answered + right, others) + known,
+        "precision": np.nan_to_num(ratio(right, answered)) + known,
+        "f1": ratio(2 * right, support + answered) + known,
     }
 
 
@@ -153,6 +153,16 @@ def macro(answers: Answers, values: Reals) -> Reals:
     return np.asarray(values[:, present].mean(axis=1))
 
 
+def area_under_roc(positive: npt.NDArray[np.bool_], scores: Reals, weights: Reals) -> Reals:
+    """(rounds,): how well `scores` (n,) tell the positive from the others; NaN where one of the two was not drawn."""
+    return _ranked(positive, scores, weights)[0]
+
+
+def average(values: Reals, weights: Reals) -> Reals:
+    """(rounds,): the mean of `values` (n,); NaN where nothing was drawn."""
+    return ratio(values @ weights, weights.sum(axis=0))
+
+
 def _error_of(confidence: Probabilities, right: npt.NDArray[np.bool_], weights: Reals) -> Reals:
     """`calibration_error` of confidences (n,) that were right or not in each round, (n, rounds) or (n, 1)."""
     starts, order = _runs(confidence)
@@ -164,14 +174,14 @@ def _error_of(confidence: Probabilities, right: npt.NDArray[np.bool_], weights: 
     return np.asarray(np.abs(sums).sum(axis=0) / mass.sum(axis=0))
 
 
-def _runs(values: Probabilities) -> tuple[Labels, Labels]:
+def _runs(values: Probabilities | Reals) -> tuple[Labels, Labels]:
     """Where each run of equal values begins when sorted, and the order that sorts them."""
     order = np.argsort(values, kind="stable")
     changes = np.flatnonzero(np.diff(values[order])) + 1
     return np.concatenate(([0], changes)).astype(np.intp), order
 
 
-def _ranked(positive: npt.NDArray[np.bool_], scores: Probabilities, weights: Reals) -> tuple[Reals, Reals]:
+def _ranked(positive: npt.NDArray[np.bool_], scores: Probabilities | Reals, weights: Reals) -> tuple[Reals, Reals]:
     """(rounds,) area under the ROC curve, by the trapezoids; and the largest sensitivity at 95 % specificity or more.
 
     Images of equal score are let in together: no threshold tells them apart, nor does anything between two thresholds
@@ -185,17 +195,13 @@ def _ranked(positive: npt.NDArray[np.bool_], scores: Probabilities, weights: Rea
     steps, heights = np.diff(alarms, axis=0, prepend=first), hits - np.diff(hits, axis=0, prepend=first) / 2
     allowed = alarms <= (1 - SPECIFICITY) * alarms[-1] + 1e-9
     found = np.where(allowed, hits, 0.0).max(axis=0)
-    auc = _ratio((steps * heights).sum(axis=0), alarms[-1] * hits[-1])
-    return auc, np.where(alarms[-1] > 0, _ratio(found, hits[-1]), np.nan)
+    auc = ratio((steps * heights).sum(axis=0), alarms[-1] * hits[-1])
+    return auc, np.where(alarms[-1] > 0, ratio(found, hits[-1]), np.nan)
 
 
 def _classes(answers: Answers) -> range:
     return range(answers.classes)
 
 
-def _average(values: Reals, weights: Reals) -> Reals:
-    return np.asarray(values @ weights / weights.sum(axis=0))
-
-
-def _ratio(part: Reals, whole: Reals) -> Reals:
+def ratio(part: Reals, whole: Reals) -> Reals:
     return np.asarray(np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0))

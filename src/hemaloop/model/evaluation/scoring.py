@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hemaloop.model.evaluation.bootstrap import Figure, calibration_figure_of, draw, figure_of
+from hemaloop.model.evaluation.bootstrap import (
+    Figure,
+    calibration_figure_of,
+    draw,
+    figure_of,
+    figures_with_intervals,
+)
 from hemaloop.model.evaluation.figures import (
     BY_CLASS,
     OVERALL,
@@ -83,9 +89,7 @@ def macro_sensitivity(answers: Answers, rounds: int, seed: int) -> Figure:
     def figures(weights: Reals) -> dict[str, Reals]:
         return {"macro": macro(answers, counted(answers, weights)["sensitivity"])}
 
-    (value,) = figures(np.ones((len(answers), 1)))["macro"]
-    several = len(set(answers.groups)) > 1
-    return figure_of(float(value), draw(figures, answers.groups, rounds, seed)["macro"] if several else None)
+    return figures_with_intervals(figures, answers.groups, rounds, seed)["macro"]
 
 
 def flat(figures: Mapping[str, Figure]) -> dict[str, float | None]:

@@ -1,10 +1,10 @@
 """When to believe an answer: calibration, when to ask a person, and images that are none of the classes."""
 
 from hemaloop.model.report import plots
-from hemaloop.model.report.blocks import figure, not_measured, number, paragraph, table, with_interval
-from hemaloop.model.report.findings import SHIPPED, Findings, value_of
+from hemaloop.model.report.blocks import figure, not_measured, paragraph, stacked, table, with_interval
+from hemaloop.model.report.findings import SHIPPED, Findings, figure_in, value_of
 from hemaloop.model.report.page import Section
-from hemaloop.model.report.words import plain, strangers_words, threshold_words
+from hemaloop.model.report.words import percent, plain, strangers_words, threshold_words
 
 
 def calibration_section(findings: Findings) -> Section:
@@ -47,7 +47,7 @@ def abstention_section(findings: Findings) -> Section:
     if chosen:
         blocks += [
             paragraph(threshold_words(findings), "lead"),
-            paragraph(f"Area under the curve (AURC): {chosen['aurc']:.4f}.", "note"),
+            paragraph(f"Area under the curve (AURC): {with_interval(figure_in(chosen, 'aurc'), 4)}.", "note"),
         ]
     if findings.risk_coverage:
         covered, risk = (
@@ -72,9 +72,9 @@ def strangers_section(findings: Findings) -> Section:
         [
             plain(name),
             str(each["images"]),
-            number(each["auroc"]),
-            number(each["auroc_entropy"]),
-            f"{100 * each['let_through']:.0f} %",
+            stacked(figure_in(each, "auroc")),
+            stacked(figure_in(each, "auroc_entropy")),
+            percent(figure_in(each, "let_through")),
         ]
         for name, each in against.items()
     ]
@@ -96,10 +96,11 @@ def agreement_section(findings: Findings) -> Section:
     if not found:
         return Section(title, [not_measured("Agreement")])
     told = (
-        f"The shipped file and the float model give the same answer to {100 * found['same_answers']:.1f} % of "
-        f"{found['images']} test images (Cohen's kappa {found['kappa']:.3f}). Made small, it spoilt {found['spoilt']} "
-        f"right answers and mended {found['mended']} wrong ones. Its probabilities differ by "
-        f"{found['mean_probability_difference']:.3f} on average, {found['largest_probability_difference']:.3f} at most."
+        f"The shipped file and the float model give the same answer to {percent(figure_in(found, 'same_answers'))} of "
+        f"{found['images']} test images (Cohen's kappa {with_interval(figure_in(found, 'kappa'))}). "
+        f"Made small, it spoilt {found['spoilt']} right answers and mended {found['mended']} wrong ones. "
+        f"Its probabilities differ by {found['mean_probability_difference']:.3f} on average, "
+        f"{found['largest_probability_difference']:.3f} at most."
     )
     return Section(title, [paragraph(told)])
 

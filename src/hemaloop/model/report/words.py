@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hemaloop.model.evaluation.bootstrap import Figure
 from hemaloop.model.parameters import NO_PRUNING
 from hemaloop.model.report.blocks import NOT_MEASURED
-from hemaloop.model.report.findings import SHIPPED, Findings, Rule
+from hemaloop.model.report.findings import SHIPPED, Findings, Rule, figure_in
 
 MOBILENETV2 = "mobilenetv2"
 LET_THROUGH = 0.2  # share of strange images above which the file's doubt guards nothing
@@ -70,7 +71,7 @@ def threshold_words(findings: Findings) -> str:
     threshold, wanted, test = chosen["threshold"], 100 * chosen["wanted_risk"], chosen["test"]
     if threshold is None:
         return f"No confidence keeps the wrong answers at {wanted:g} % on the validation side: always ask a person."
-    wrong = "" if test["risk"] is None else f", {100 * test['risk']:.1f} % of them wrongly"
+    wrong = "" if test["risk"] is None else f", {percent(figure_in(test, 'risk'))} of them wrongly"
     return (
         f"Answers below a confidence of {threshold:.3f} should go to a person: chosen on the validation side, so that "
         f"at most {wanted:g} % of the others are wrong. On the test side {test['answered']} of {test['images']} images "
@@ -85,14 +86,26 @@ def strangers_words(findings: Findings) -> str:
         return f"{NOT_MEASURED}."
     against = found["against"]
     worst = max(against, key=lambda name: against[name]["let_through"])
-    share = against[worst]["let_through"]
+    share = figure_in(against[worst], "let_through")
     end = (
-        "is no guard against images that are none of the classes." if share > LET_THROUGH else "keeps most of them out."
+        "is no guard against images that are none of the classes."
+        if (share.value or 0) > LET_THROUGH
+        else "keeps most of them out."
     )
     return (
         f"A threshold that lets {100 * found['kept_on_validation']:.0f} % of the validation images through also lets "
-        f"through {100 * share:.0f} % of the {plain(worst)} images: the file's own doubt {end}"
+        f"through {percent(share)} of the {plain(worst)} images: the file's own doubt {end}"
     )
+
+
+def percent(figure: Figure) -> str:
+    """A share in percent with its interval, where there is one."""
+    if figure.value is None:
+        return NOT_MEASURED
+    told = f"{100 * figure.value:.1f} %"
+    if figure.low is None or figure.high is None:
+        return told
+    return f"{told} ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
 
 
 def plain(name: str) -> str:
