@@ -24,6 +24,22 @@ def test_being_sure_costs_k_times_what_entropy_is_missing(k: float, smoothing: f
         assert float(loss(labels, answers, weights)) == pytest.approx(np.mean(wanted * weights), rel=1e-5)
 
 
+@pytest.mark.parametrize("k", [0.0, 0.1])
+def test_a_network_that_is_surely_wrong_still_learns(k: float) -> None:
+    """Its probability of the truth is 0 in float32: a clipped logarithm has no slope there."""
+    import keras
+
+    from hemaloop.model.losses import cross_entropy
+
+    inputs = keras.Input((1,))
+    last = keras.layers.Dense(2, use_bias=False, activation="softmax", kernel_initializer="zeros")
+    model = keras.Model(inputs, last(inputs))
+    model.compile(keras.optimizers.SGD(1.0), cross_entropy(0.0, k))
+    last.kernel.assign([[500.0, -500.0]])
+    model.fit(np.ones((8, 1)), np.tile([0.0, 1.0], (8, 1)), batch_size=8, epochs=3, verbose=0)
+    assert last.kernel.numpy()[0] == pytest.approx([497.0, -497.0], rel=1e-3)
+
+
 def test_the_loss_and_its_settings_survive_saving() -> None:
     import keras
 

@@ -29,10 +29,11 @@ class ConfidencePenalty(keras.losses.Loss):  # type: ignore[misc]
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Losses (n,) of targets and probabilities (n, classes)."""
+        # Keras goes back to the logits of a softmax: the logarithm of a probability of 0 would teach nothing, and a
+        # network that is surely wrong would stay so.
+        wrong = keras.losses.categorical_crossentropy(y_true, y_pred, label_smoothing=self.label_smoothing)
         logs = keras.ops.log(keras.ops.clip(y_pred, SMALLEST, 1.0))
-        targets = y_true * (1 - self.label_smoothing) + self.label_smoothing / y_true.shape[-1]
-        entropy = -keras.ops.sum(y_pred * logs, axis=-1)
-        return -keras.ops.sum(targets * logs, axis=-1) - self.k * entropy
+        return wrong + self.k * keras.ops.sum(y_pred * logs, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "k": self.k, "label_smoothing": self.label_smoothing}
