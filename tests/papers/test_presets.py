@@ -54,7 +54,11 @@ def test_the_pipeline_runs_every_system_and_tracks_its_preset() -> None:
     assert set(stages["ours"]["matrix"]["system"]) == OURS
     assert all(SYSTEMS.named(name).preset == name for name in published)
     assert "papers/presets/${item.system}.yaml" in stages["run"]["deps"]
-    assert set(SECTIONS) <= set(stages["ours"]["params"])
+    sections = {each for each in stages["ours"]["params"] if isinstance(each, str)}
+    assert set(SECTIONS) <= sections
+    own = {"papers/systems.yaml": ["common_numbers", "forms.${item.form}", "systems.${item.system}"]}
+    assert all(own in stages[name]["params"] for name in ("run", "ours"))
+    assert set(yaml.safe_load((ROOT / "papers" / "systems.yaml").read_text())) == {"forms", "common_numbers", "systems"}
 
 
 def test_what_papers_report_is_of_systems_that_are_run() -> None:
