@@ -39,7 +39,7 @@ drill-ingest: $(READY) ## faults, kills, several workers and devices: 200 seeded
 drill-device: $(READY) ## kill a device at every change of its disk, and start it again: half an hour
 	HEMALOOP_KILL_STEP=1 $(BIN)/pytest tests/device/after_release_1/test_killed_device.py --numprocesses 2 --timeout 3600
 
-papers: $(READY) ## the published systems, run and compared; goes on where it was stopped; FORM=short for some hours
+papers: $(READY) ## the published systems, run and compared; goes on where it was stopped; FORM=short for an hour or two
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc repro papers/dvc.yaml:compare@$(or $(FORM),full)
 
 papers-quick: $(READY) ## the five systems on a few small images: shows that they run; ARGS=--all for every one of them
