@@ -20,6 +20,8 @@ from hemaloop.model.evaluation.abstention import (
 from hemaloop.model.evaluation.agreement import compare_answers
 from hemaloop.model.evaluation.bootstrap import Figure
 from hemaloop.model.evaluation.calibration import scaled, temperature
+from hemaloop.model.evaluation.conditions import all_conditions
+from hemaloop.model.evaluation.examination import Examined, out_of_distribution
 from hemaloop.model.evaluation.examining import choose
 from hemaloop.model.evaluation.figures import Answers, calibration_error
 from hemaloop.model.evaluation.leakage import Seen, find_leakage
@@ -191,9 +193,25 @@ def test_intervals_of_trust_are_over_groups_and_not_over_images() -> None:
         assert of_slides.value == of_images.value
         assert of_slides.low < of_slides.value < of_slides.high
         assert of_slides.high - of_slides.low > 1.8 * (of_images.high - of_images.low)
+    all_wrong = replace(_answers([False] * 9, [0.9] * 9), groups=tuple("aaaaaabbc"))
+    assert area_under_risk_coverage(all_wrong, 50, 1) == Figure(1.0, 1.0, 1.0)  # slides of unequal size
     one_slide = replace(alone, groups=("slide",) * 120)
     assert select(one_slide, 0.8, 400, 1).coverage == Figure(pytest.approx(right.mean()))
     assert select(alone, None, 400, 1).risk == Figure(None)
+
+
+def test_images_made_from_test_images_are_drawn_with_them() -> None:
+    """Here no condition changes an answer, so that no draw can tell them apart; strangers are drawn by themselves."""
+    rng = np.random.default_rng(2)
+    answers = _softmax(rng.normal(size=(60, 4)) * 3).astype(np.float32)
+    clean = Answers(np.arange(60) % 4, answers, tuple(f"slide {place // 10}" for place in range(60)))
+    conditions = all_conditions()
+    examined = Examined(clean, conditions, np.stack([answers] * len(conditions)), rounds=50, seed=1)
+    against = out_of_distribution(examined, {"noise": answers[:30]}, clean)["against"]
+    for made in (name for name in against if name != "noise"):
+        ends = [against[made][f"auroc{end}"] for end in ("_low", "", "_high")]
+        assert ends == pytest.approx([0.5] * 3)
+    assert against["noise"]["auroc_low"] < against["noise"]["auroc"] < against["noise"]["auroc_high"]
 
 
 def test_a_neighbour_in_colour_alone_sees_colours_and_no_shapes() -> None:

@@ -1,5 +1,6 @@
 """The page says what was measured, says where nothing was, and needs nothing but itself."""
 
+import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from hemaloop.model.report.model_report import write_report
 from hemaloop.model.report.page import Section, render
 from hemaloop.model.report.pictures import where
 from hemaloop.model.report.quality import classes_section, figures_section
-from hemaloop.model.report.trust import calibration_section
+from hemaloop.model.report.trust import calibration_section, strangers_section
 from hemaloop.model.report.words import pruning_words
 from hemaloop.registry.card import write_card
 from hemaloop.stages.facts import facts_of
@@ -150,6 +151,16 @@ def test_beside_the_calibration_error_stands_what_chance_alone_would_show() -> N
     found = replace(whole(), examination=examination() | {"calibration": calibration})
     assert said in text_of(calibration_section(found))
     assert "by chance" not in text_of(calibration_section(whole()))
+
+
+def test_strangers_have_each_figure_in_its_column() -> None:
+    table = "".join(strangers_section(whole()).blocks)
+    assert re.findall("<td>(.*)</td>", table) == [
+        "60",
+        '0.600<small class="interval">0.500 to 0.700</small>',
+        "0.650",
+        "90.0 % (80.0 to 100.0)",
+    ]
 
 
 def test_degradations_are_shown_with_their_intervals() -> None:
