@@ -73,7 +73,7 @@ def main() -> None:
         "laboratories": examination.laboratories(examined),
         "shortcut": _shortcut(work, examined),
         "agreement": examination.agreement(examined, _answers(work.parent, work.sides[TEST], chosen)),
-        "abstention": _abstention(work, validation, test),
+        "abstention": examination.abstention(examined, validation, test, work.params.abstention_risk),
         "out_of_distribution": _out_of_distribution(work, examined, validation),
     }
     _write(sections, examined, found, test)
@@ -151,11 +151,6 @@ def _shortcut(work: Work, examined: Examined) -> Section:
     answers = answer_by_colour(colours, train.labels, asked, len(work.classes))
     groups = tuple(image.group for image in test.images)
     return examination.shortcut(examined, Answers(test.labels, answers, groups), len(train))
-
-
-def _abstention(work: Work, validation: Answers, test: Answers) -> Section:
-    params = work.params
-    return examination.abstention(validation, test, params.abstention_risk, params.bootstrap_rounds, params.seed)
 
 
 def _out_of_distribution(work: Work, examined: Examined, validation: Answers) -> Section:

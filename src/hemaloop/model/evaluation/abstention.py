@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hemaloop.model.evaluation.bootstrap import Figure, figures_with_intervals
-from hemaloop.model.evaluation.figures import Answers, Reals, average, ratio
+from hemaloop.model.evaluation.figures import Answers, Reals, average, ratio, runs
 
 ROWS = 100  # of the curve, at most
 
@@ -34,11 +34,11 @@ def risk_coverage(answers: Answers) -> tuple[RiskCoverage, ...]:
 
     Source: El-Yaniv and Wiener 2010, JMLR 11:1605, "On the foundations of noise-free selective classification".
     """
-    values, images, wrong = _levels(answers)
-    covered, missed = images.cumsum(), wrong.cumsum()
+    starts, order = runs(-answers.confidence)
+    covered, missed = _answered_and_wrong(answers, np.ones((len(answers), 1)))
     return tuple(
         RiskCoverage(float(value), float(each / len(answers)), float(errors / each))
-        for value, each, errors in zip(values, covered, missed, strict=True)
+        for value, each, errors in zip(answers.confidence[order[starts]], covered[:, 0], missed[:, 0], strict=True)
     )
 
 
@@ -47,16 +47,11 @@ def area_under_risk_coverage(answers: Answers, rounds: int, seed: int) -> Figure
 
     Source: Geifman, Uziel, El-Yaniv 2019, arXiv:1805.08206, equation 2.
     """
-    _, places = np.unique(-answers.confidence, return_inverse=True)
-    order = np.argsort(places, kind="stable")
-    starts = np.flatnonzero(np.diff(places[order], prepend=-1))
-    wrong = ~answers.right[order, np.newaxis]
 
     def figures(weights: Reals) -> dict[str, Reals]:
-        drawn = weights[order]
-        images, missed = np.add.reduceat(drawn, starts), np.add.reduceat(drawn * wrong, starts)
-        risks = np.nan_to_num(ratio(missed.cumsum(axis=0), images.cumsum(axis=0)))
-        return {"aurc": (images * risks).sum(axis=0) / images.sum(axis=0)}
+        covered, missed = _answered_and_wrong(answers, weights)
+        images = np.diff(covered, axis=0, prepend=0)
+        return {"aurc": (images * np.nan_to_num(ratio(missed, covered))).sum(axis=0) / covered[-1]}
 
     return figures_with_intervals(figures, answers.groups, rounds, seed)["aurc"]
 
@@ -85,8 +80,9 @@ def thinned(curve: tuple[RiskCoverage, ...]) -> tuple[RiskCoverage, ...]:
     return tuple(curve[place] for place in places)
 
 
-def _levels(answers: Answers) -> tuple[Reals, Reals, Reals]:
-    """Confidences that occur, highest first; how many images have each; how many of those are wrong."""
-    values, places, images = np.unique(-answers.confidence, return_inverse=True, return_counts=True)
-    wrong = np.bincount(places, ~answers.right, len(values))
-    return -values.astype(np.float64), images.astype(np.float64), np.asarray(wrong, np.float64)
+def _answered_and_wrong(answers: Answers, weights: Reals) -> tuple[Reals, Reals]:
+    """(confidences, rounds): images at least as sure as each confidence that occurs, highest first; those wrong."""
+    starts, order = runs(-answers.confidence)
+    drawn = weights[order]
+    missed = drawn * ~answers.right[order, np.newaxis]
+    return np.add.reduceat(drawn, starts).cumsum(axis=0), np.add.reduceat(missed, starts).cumsum(axis=0)

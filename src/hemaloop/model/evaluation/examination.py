@@ -121,9 +121,9 @@ def agreement(examined: Examined, parent: Answers) -> Section:
     return _flattened(compare_answers(examined.clean, parent, examined.rounds, examined.seed))
 
 
-def abstention(validation: Answers, test: Answers, risk: float, rounds: int, seed: int) -> Section:
+def abstention(examined: Examined, validation: Answers, test: Answers, risk: float) -> Section:
     """A threshold from the validation side, and what it does there and on the test side."""
-    threshold = choose_threshold(validation, risk)
+    threshold, rounds, seed = choose_threshold(validation, risk), examined.rounds, examined.seed
     return {
         "wanted_risk": risk,
         "threshold": threshold,

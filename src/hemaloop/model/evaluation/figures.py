@@ -165,7 +165,7 @@ def average(values: Reals, weights: Reals) -> Reals:
 
 def _error_of(confidence: Probabilities, right: npt.NDArray[np.bool_], weights: Reals) -> Reals:
     """`calibration_error` of confidences (n,) that were right or not in each round, (n, rounds) or (n, 1)."""
-    starts, order = _runs(confidence)
+    starts, order = runs(confidence)
     gaps: Reals = (right - confidence.astype(np.float64)[:, np.newaxis])[order]
     mass = np.add.reduceat(weights[order], starts)
     gap = np.add.reduceat(weights[order] * gaps, starts)
@@ -174,7 +174,7 @@ def _error_of(confidence: Probabilities, right: npt.NDArray[np.bool_], weights: 
     return np.asarray(np.abs(sums).sum(axis=0) / mass.sum(axis=0))
 
 
-def _runs(values: Probabilities | Reals) -> tuple[Labels, Labels]:
+def runs(values: Probabilities | Reals) -> tuple[Labels, Labels]:
     """Where each run of equal values begins when sorted, and the order that sorts them."""
     order = np.argsort(values, kind="stable")
     changes = np.flatnonzero(np.diff(values[order])) + 1
@@ -187,7 +187,7 @@ def _ranked(positive: npt.NDArray[np.bool_], scores: Probabilities | Reals, weig
     Images of equal score are let in together: no threshold tells them apart, nor does anything between two thresholds
     exist on a device, so nothing is interpolated.
     """
-    starts, order = _runs(-scores)
+    starts, order = runs(-scores)
     drawn, is_positive = weights[order], positive[order, np.newaxis]
     hits = np.add.reduceat(drawn * is_positive, starts).cumsum(axis=0)
     alarms = np.add.reduceat(drawn * ~is_positive, starts).cumsum(axis=0)

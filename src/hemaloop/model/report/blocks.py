@@ -96,6 +96,16 @@ def with_interval(figure: Figure, digits: int = DIGITS) -> str:
     return f"{figure.value:.{digits}f} ({figure.low:.{digits}f} to {figure.high:.{digits}f})"
 
 
+def percent(figure: Figure) -> str:
+    """A share in percent with its interval, where there is one."""
+    if figure.value is None:
+        return NOT_MEASURED
+    told = f"{100 * figure.value:.1f} %"
+    if figure.low is None or figure.high is None:
+        return told
+    return f"{told} ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
+
+
 def stacked(figure: Figure, digits: int = DIGITS) -> str:
     """A figure with its interval under it, for tables of many columns."""
     if figure.value is None or figure.low is None or figure.high is None:

@@ -1,10 +1,10 @@
 """When to believe an answer: calibration, when to ask a person, and images that are none of the classes."""
 
 from hemaloop.model.report import plots
-from hemaloop.model.report.blocks import figure, not_measured, paragraph, stacked, table, with_interval
+from hemaloop.model.report.blocks import figure, not_measured, paragraph, percent, stacked, table, with_interval
 from hemaloop.model.report.findings import SHIPPED, Findings, figure_in, value_of
 from hemaloop.model.report.page import Section
-from hemaloop.model.report.words import percent, plain, strangers_words, threshold_words
+from hemaloop.model.report.words import plain, strangers_words, threshold_words
 
 
 def calibration_section(findings: Findings) -> Section:

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hemaloop.model.evaluation.bootstrap import Figure
 from hemaloop.model.parameters import NO_PRUNING
-from hemaloop.model.report.blocks import NOT_MEASURED
+from hemaloop.model.report.blocks import NOT_MEASURED, percent
 from hemaloop.model.report.findings import SHIPPED, Findings, Rule, figure_in
 
 MOBILENETV2 = "mobilenetv2"
@@ -96,16 +95,6 @@ def strangers_words(findings: Findings) -> str:
         f"A threshold that lets {100 * found['kept_on_validation']:.0f} % of the validation images through also lets "
         f"through {percent(share)} of the {plain(worst)} images: the file's own doubt {end}"
     )
-
-
-def percent(figure: Figure) -> str:
-    """A share in percent with its interval, where there is one."""
-    if figure.value is None:
-        return NOT_MEASURED
-    told = f"{100 * figure.value:.1f} %"
-    if figure.low is None or figure.high is None:
-        return told
-    return f"{told} ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
 
 
 def plain(name: str) -> str:
