@@ -20,7 +20,8 @@ FILES = {"float": "float.tflite", "shipped": "model.tflite"}
 _MODELS = {"float": "float", "pruned": "pruned", "shipped": "int8"}
 _EXAMINED = ("calibration", "laboratories", "robustness", "shortcut")
 CODE = (
-    "src", "papers", "experiments", "params.yaml", ":!papers/results", ":!papers/comparison", ":!experiments/results",
+    "src", "papers", "experiments", "params.yaml",
+    ":!papers/results", ":!papers/comparison", ":!papers/dvc.lock", ":!experiments/results",
 )  # fmt: skip
 _CURVES = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy")
 
